@@ -1,0 +1,186 @@
+// main.rs - what Tokio does, measured as its users would write it.
+//
+//     tokio_peer echo W             an echo server
+//     tokio_peer spawn W N          N trivial tasks: in batches of 1,000, then all at once
+//     tokio_peer yield W N          two tasks that yield in turn, N times each
+//     tokio_peer timers W LIVE N    N sleeps begun and dropped while LIVE others are pending; then N sleeps, LIVE at
+//                                   a time
+//     tokio_peer offload W N        N empty jobs through spawn_blocking, one after another; then 64 at a time
+//
+// W is the number of worker threads; 0 is the current-thread runtime. Says "tokio[-multi_thread] VERSION [PORT]",
+// then makes a round for each line it reads, as bench/peer.h wants it.
+use std::future::Future;
+use std::io::{BufRead, Write};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
+
+const BATCH: usize = 1000;
+const WIDTH: usize = 64;
+
+fn cpu_ns() -> f64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut t) };
+    t.tv_sec as f64 * 1e9 + t.tv_nsec as f64
+}
+
+fn say_hello(workers: usize, port: u16) {
+    let name = if workers == 0 { "tokio-current_thread" } else { "tokio-multi_thread" };
+    println!("{} {} {}", name, env!("TOKIO_VERSION"), port);
+    std::io::stdout().flush().unwrap();
+}
+
+async fn echo(workers: usize) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    say_hello(workers, listener.local_addr().unwrap().port());
+    loop {
+        let (mut s, _) = listener.accept().await.unwrap();
+        s.set_nodelay(true).unwrap();
+        tokio::spawn(async move {
+            let mut buffer = [0u8; 4096];
+            loop {
+                match s.read(&mut buffer).await {
+                    Ok(n) if n > 0 => {
+                        if s.write_all(&buffer[..n]).await.is_err() {
+                            break;
+                        }
+                    }
+                    _ => break,
+                }
+            }
+        });
+    }
+}
+
+async fn burst(n: usize) -> f64 {
+    let start = Instant::now();
+    let handles: Vec<JoinHandle<usize>> = (0..n).map(|i| tokio::spawn(async move { i })).collect();
+    let mut sum = 0;
+    for h in handles {
+        sum += h.await.unwrap();
+    }
+    assert_eq!(sum, n * (n - 1) / 2);
+    start.elapsed().as_nanos() as f64
+}
+
+async fn spawn(n: usize) -> Vec<f64> {
+    let mut batches = 0.0;
+    for _ in 0..n / BATCH {
+        batches += burst(BATCH).await;
+    }
+    vec![batches / n as f64, burst(n).await / n as f64]
+}
+
+async fn yields(n: usize) -> Vec<f64> {
+    let start = cpu_ns();
+    let both: Vec<JoinHandle<()>> = (0..2)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..n {
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for h in both {
+        h.await.unwrap();
+    }
+    vec![(cpu_ns() - start) / (2.0 * n as f64)]
+}
+
+async fn timers(live: usize, n: usize) -> Vec<f64> {
+    let sleepers: Vec<JoinHandle<()>> = (0..live)
+        .map(|i| tokio::spawn(tokio::time::sleep(Duration::from_millis(60000 + i as u64))))
+        .collect();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let start = Instant::now();
+    // Unconstrained: else every 128th poll would yield instead of inserting the timer.
+    tokio::task::unconstrained(async {
+        for i in 0..n {
+            let sleep = tokio::time::sleep(Duration::from_millis(1000 + (i % 1000) as u64));
+            tokio::pin!(sleep);
+            std::future::poll_fn(|context| Poll::Ready(sleep.as_mut().poll(context).is_ready())).await;
+        }
+    })
+    .await;
+    let pair = start.elapsed().as_nanos() as f64 / n as f64;
+    for h in &sleepers {
+        h.abort();
+    }
+    for h in sleepers {
+        let _ = h.await;
+    }
+    let each = n / live;
+    let cpu = cpu_ns();
+    let tasks: Vec<JoinHandle<()>> = (0..live)
+        .map(|i| {
+            tokio::spawn(async move {
+                for k in 0..each {
+                    tokio::time::sleep(Duration::from_millis(1 + ((i + k) % 10) as u64)).await;
+                }
+            })
+        })
+        .collect();
+    for h in tasks {
+        h.await.unwrap();
+    }
+    vec![pair, (cpu_ns() - cpu) / (each * live) as f64]
+}
+
+async fn offload(n: usize) -> Vec<f64> {
+    let mut value = Vec::new();
+    for width in [1, WIDTH] {
+        let start = Instant::now();
+        let tasks: Vec<JoinHandle<()>> = (0..width)
+            .map(|_| {
+                tokio::spawn(async move {
+                    for _ in 0..n / width {
+                        tokio::task::spawn_blocking(|| ()).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for h in tasks {
+            h.await.unwrap();
+        }
+        value.push(start.elapsed().as_nanos() as f64 / 1e3 / (n / width * width) as f64);
+    }
+    value
+}
+
+fn main() {
+    let word: Vec<String> = std::env::args().collect();
+    let number = |i: usize| -> usize { word.get(i).and_then(|w| w.parse().ok()).expect("a number is missing") };
+    let workers = number(2);
+    let runtime = if workers == 0 {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    } else {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap()
+    };
+    if word[1] == "echo" {
+        runtime.block_on(async move { tokio::spawn(echo(workers)).await.unwrap() });
+        return;
+    }
+    say_hello(workers, 0);
+    for _ in std::io::stdin().lock().lines() {
+        let (a, b) = (number(3), if word.len() > 4 { number(4) } else { 0 });
+        let kind = word[1].clone();
+        let value = runtime.block_on(async move {
+            tokio::spawn(async move {
+                match kind.as_str() {
+                    "spawn" => spawn(a).await,
+                    "yield" => yields(a).await,
+                    "timers" => timers(a, b).await,
+                    "offload" => offload(a).await,
+                    _ => panic!("no such work"),
+                }
+            })
+            .await
+            .unwrap()
+        });
+        let text: Vec<String> = value.iter().map(|v| format!("{:.6}", v)).collect();
+        println!("{}", text.join(" "));
+        std::io::stdout().flush().unwrap();
+    }
+}

@@ -1,0 +1,20 @@
+import asyncio
+import time
+
+
+async def ticker():
+    for i in range(3):
+        print("tick", i)
+        await asyncio.sleep(0.02)
+
+
+async def main():
+    task = asyncio.create_task(ticker())
+    await asyncio.sleep(0)
+    print("blocking")
+    time.sleep(0.2)  # the mistake
+    print("back")
+    await task
+
+
+asyncio.run(main())

@@ -1,0 +1,157 @@
+/* fdtable.c - see fdtable.h.
+ *
+ * Ordering: F1 growing's exchange of a page (release) <-> whoever loads it (acquire): its words are zero.
+ *           F2 leaving's subtraction (acq_rel) <-> F3 the closer's load of count 0 (acquire): what the call did
+ *              with the descriptor is over.
+ *
+ * No wakeup is lost: the closer looks at the count and enters the list in one hold of the lock; who leaves last
+ * takes the lock after its subtraction. If its turn comes first, the closer sees the count at 0. */
+#include "io/fdtable.h"
+
+#include "io/op.h"
+#include "io/ring.h"
+#include "io/sys.h"
+#include "runtime/alloc.h"
+#include "runtime/platform/lock.h"
+#include "runtime/platform/thread.h"
+#include "runtime/wait.h"
+
+#include <errno.h>
+
+WF_ATOMIC(struct wf_fd *) wf_fd_pages[WF_FD_PAGES];
+
+/* A task that closes a descriptor while others are inside. */
+struct closer {
+    struct wf_fd *file;
+    weft_waiter waiter; /* linked by prev and next, under closers_lock */
+};
+
+static struct wf_lock closers_lock;
+static weft_waiter *closers;
+
+struct wf_fd *wf_fd_grow(int fd, int *err)
+{
+    unsigned page = (unsigned)fd / WF_FD_PAGE;
+    const size_t size = WF_FD_PAGE * sizeof(struct wf_fd);
+    *err = -EBADF;
+    if (fd < 0 || page >= WF_FD_PAGES)
+        return NULL;
+    struct wf_fd *words = wf_alloc_aligned(size, 64), *there = NULL;
+    *err = -ENOMEM;
+    if (words && !wf_cas(&wf_fd_pages[page], &there, words, acq_rel)) { /* F1 */
+        wf_free(words, size);
+        words = there;
+    }
+    return words;
+}
+
+/* The caller has counted itself in and found it closing. Blocks the thread while close(2) runs. */
+struct wf_fd *wf_fd_meet_closer(struct wf_fd *f, int *err)
+{
+    for (;;) {
+        wf_fd_leave(f);
+        uint64_t word;
+        while ((word = wf_load(&f->word, acquire)) & WF_FD_RELEASING)
+            wf_thread_yield();
+        if (word & WF_FD_CLOSING) {
+            *err = -EBADF;
+            return NULL;
+        }
+        word = wf_add(&f->word, 1, acq_rel);
+        if (!(word & (WF_FD_CLOSING | WF_FD_RELEASING)))
+            return f;
+    }
+}
+
+static bool is_empty(struct wf_fd *f)
+{
+    return (wf_load(&f->word, acquire) & WF_FD_COUNT) == 0; /* F3 */
+}
+
+static void link_closer(weft_waiter *w)
+{
+    w->prev = NULL;
+    w->next = closers;
+    if (closers)
+        closers->prev = w;
+    closers = w;
+}
+
+static void unlink_closer(weft_waiter *w)
+{
+    if (w->next)
+        w->next->prev = w->prev;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        closers = w->next;
+}
+
+/* The count came down to 0 while somebody closes. */
+void wf_fd_tell_closer(struct wf_fd *f)
+{
+    wf_lock(&closers_lock);
+    for (weft_waiter *w = closers; w; w = w->next) {
+        if (w->item == f) {
+            unlink_closer(w);
+            wf_fire(w, 0);
+            break;
+        }
+    }
+    wf_unlock(&closers_lock);
+}
+
+/* Suspends until nobody is inside. Who counts itself in only to find it closing may wake it for nothing. */
+static void wait_until_empty(struct wf_fd *f)
+{
+    struct wf_wait *wait = wf_wait_self();
+    while (!is_empty(f)) {
+        weft_waiter me;
+        wf_wait_arm(wait, 0);
+        wf_waiter_init(&me, wait, 0);
+        me.item = f;
+        wf_lock(&closers_lock);
+        bool empty = is_empty(f);
+        if (!empty)
+            link_closer(&me);
+        wf_unlock(&closers_lock);
+        if (empty)
+            wf_wait_disarm(wait);
+        else
+            wf_wait_suspend(wait);
+    }
+}
+
+static void cancel_all(int fd, uint32_t marks)
+{
+    struct io_uring_sqe sqe = {
+        .opcode = IORING_OP_ASYNC_CANCEL,
+        .fd = fd,
+        .cancel_flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL,
+        .user_data = WF_OP_IGNORED,
+    };
+    wf_ring_leave_everywhere(&sqe, marks);
+}
+
+int wf_fd_close(int fd)
+{
+    int err = 0;
+    struct wf_fd *f = wf_fd_of(fd, &err);
+    if (!f) /* it has no word, for want of memory, so nobody is inside: it is given back all the same */
+        return wf_sys_close(fd);
+    uint64_t word = wf_or(&f->word, WF_FD_CLOSING, acq_rel);
+    while (word & WF_FD_RELEASING) { /* the number is being given back by another; its CLOSING goes with it */
+        wf_thread_yield();
+        word = wf_or(&f->word, WF_FD_CLOSING, acq_rel);
+    }
+    if (word & WF_FD_CLOSING)
+        return -EBADF;
+    if (word & WF_FD_COUNT) {
+        cancel_all(fd, (uint32_t)(word >> WF_FD_MARKS_SHIFT));
+        wait_until_empty(f);
+    }
+    wf_or(&f->word, WF_FD_RELEASING, acq_rel);
+    err = wf_sys_close(fd);
+    wf_and(&f->word, (uint64_t)WF_FD_COUNT, acq_rel);
+    return err;
+}

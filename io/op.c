@@ -1,0 +1,124 @@
+/* op.c - one request to the kernel, from call to completion, cancelled or not.
+ *
+ * The request's user_data names the waiter in the calling task's frame: 16 bits of generation, the address,
+ * and the tag. The task leaves that frame only after the request's own completion, so neither the waiter nor
+ * the buffer goes away while the kernel has them.
+ *
+ *     task                                     who stops it, meanwhile, on any thread
+ *     note user_data and ring in the task
+ *     arm its wait; stopped before: done       ARMED -> CANCELLING by exchange
+ *     push the request                         push a cancel of that user_data into that ring
+ *     CANCELLING by now, or closing:           and have it submitted
+ *         push another cancel
+ *     suspend until the completion
+ *
+ * A stop is not lost: the ring's queue is in order and both pushes are under its lock. If the cancel's came
+ * second, it finds the request. If it came first, it finds nothing; but then the task, which looks after its
+ * own push, sees CANCELLING. The same holds for CLOSING, which a closer sets before it pushes (fdtable.h).
+ *
+ * A cancel that comes very late, when the frame is used by another request, meets another generation. Should
+ * 65,536 requests have gone by, it may cancel a stranger; whoever is cancelled and was not told to stop runs
+ * the request again, so nothing is lost then either.
+ *
+ * Success wins: a request that was completed and cancelled at once has one result, and that is returned. */
+#include "io/op.h"
+
+#include "io/ring.h"
+#include "runtime/panic.h"
+#include "runtime/platform/fault.h"
+
+#include <poll.h>
+
+enum { GENERATION_SHIFT = 48 };
+
+static const uint64_t ADDRESS = ((UINT64_C(1) << GENERATION_SHIFT) - 1) & ~(uint64_t)15;
+
+uint64_t wf_op_name(const void *record, uint64_t generation)
+{
+    uint64_t address = (uint64_t)(uintptr_t)record;
+    WF_CHECK((address & ~ADDRESS) == 0); /* user space: 47 bits, 48 on AArch64 */
+    return generation << GENERATION_SHIFT | address;
+}
+
+void wf_op_cancel(struct wf_driver *d, uint64_t user_data, bool at_home)
+{
+    struct io_uring_sqe sqe = {
+        .opcode = IORING_OP_ASYNC_CANCEL, .fd = -1, .addr = user_data, .user_data = WF_OP_IGNORED};
+    if (!at_home) {
+        wf_ring_leave_request(d, &sqe);
+        return;
+    }
+    wf_driver_push(d, &sqe);
+    wf_ring_flush(d);
+}
+
+/* -ECANCELED: by whom? */
+static int why_cancelled(struct wf_fd *on)
+{
+    if (on && wf_fd_is_closing(on))
+        return -EBADF;
+    int reason = wf_wait_stop_reason();
+    return reason ? reason : -EINTR;
+}
+
+int wf_op_once(weft_task *t, struct io_uring_sqe *sqe, struct wf_fd *on)
+{
+    _Alignas(16) weft_waiter me;
+    struct wf_driver *d = wf_worker_driver(); /* nothing suspends until the push */
+    if (on && !wf_fd_mark(on, wf_ring_mark(d)))
+        return -EBADF;
+    if (wf_fault(WF_FAULT_REQUEST))
+        return -ENOMEM;
+    sqe->user_data = wf_op_name(&me, (wf_load(&t->op.user_data, relaxed) >> GENERATION_SHIFT) + 1) | WF_OP_TASK;
+    wf_store(&t->op.user_data, sqe->user_data, relaxed);
+    wf_store(&t->op.driver, d, relaxed);
+    int err = wf_wait_arm(&t->wait, WF_WAIT_OPERATION);
+    if (err)
+        return err;
+    wf_waiter_init(&me, &t->wait, 0);
+    wf_driver_push(d, sqe);
+    bool stopped = wf_load(&t->wait.word, relaxed) & WF_WAIT_CANCELLING;
+    if (WF_UNLIKELY(stopped || (on && wf_fd_is_closing(on))))
+        wf_op_cancel(d, sqe->user_data, true);
+    wf_wait_suspend(&t->wait);
+    return me.result == -ECANCELED ? why_cancelled(on) : me.result;
+}
+
+int wf_op_run(weft_task *t, struct io_uring_sqe *sqe, struct wf_fd *on, short events)
+{
+    for (;;) {
+        int result = wf_op_once(t, sqe, on);
+        if (WF_UNLIKELY(result == -EAGAIN && events)) {
+            struct io_uring_sqe poll = wf_op_poll(sqe->fd, events);
+            result = wf_op_run(t, &poll, on, 0);
+            if (result < 0)
+                return result;
+        } else if (WF_LIKELY(result != -EINTR)) {
+            return result;
+        }
+    }
+}
+
+void wf_op_complete(uint64_t user_data, int result, uint32_t flags)
+{
+    void *record = (void *)(uintptr_t)(user_data & ADDRESS);
+    (void)flags; /* nothing here is multishot, so each completion is a request's only one */
+    switch (user_data & WF_OP_TAG) {
+    case WF_OP_TASK: {
+        bool fired = wf_fire(record, result);
+        WF_CHECK(fired); /* nothing else can end such a wait */
+        break;
+    }
+    case WF_OP_CALL:
+        ((struct wf_op_call *)record)->done(record, result);
+        break;
+    default:
+        break;
+    }
+}
+
+void wf_op_interrupt(weft_task *t, uint64_t user_data, void *driver)
+{
+    struct wf_worker *w = wf_worker_self();
+    wf_op_cancel(driver, user_data, w && w->rt == wf_task_runtime(t));
+}

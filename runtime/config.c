@@ -1,0 +1,55 @@
+/* config.c - what a runtime is to be like: what its maker said, what the environment says instead, and defaults. */
+#include "runtime/offload.h"
+#include "runtime/panic.h"
+#include "runtime/platform/topology.h"
+#include "runtime/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { STACK_SIZE_DEFAULT = 64 * 1024, STACK_SIZE_MIN = 16 * 1024 };
+static const size_t STACK_SIZE_MAX = (size_t)1 << 30;
+
+/* The environment may name one of these words, in the order of an enum's values from 0: that value, or -EINVAL. */
+static int read_word(const char *name, const char *const *words, const char *list, int given)
+{
+    const char *word = getenv(name);
+    if (!word || !*word)
+        return given;
+    for (int i = 0; words[i]; i++)
+        if (!strcmp(word, words[i]))
+            return i;
+    wf_warn("%s is \"%s\": %s is needed", name, word, list);
+    return -EINVAL;
+}
+
+int wf_config_read(weft_config *c, const weft_config *given)
+{
+    static const char *const rings[] = {"shared", "defer", NULL}, *const drivers[] = {"auto", "ring", "soft", NULL};
+    *c = given ? *given : (weft_config){0};
+    const char *workers = getenv("WEFT_WORKERS");
+    int ring = read_word("WEFT_RING", rings, "shared or defer", (int)c->ring);
+    int driver = read_word("WEFT_DRIVER", drivers, "auto, ring or soft", (int)c->driver);
+    if (workers && *workers) {
+        char *end;
+        unsigned long n = strtoul(workers, &end, 10);
+        if (*end || n < 1 || n > WF_TOPOLOGY_WORKERS_MAX) {
+            wf_warn("WEFT_WORKERS is \"%s\": a number from 1 to %d is needed", workers, WF_TOPOLOGY_WORKERS_MAX);
+            return -EINVAL;
+        }
+        c->workers = (unsigned)n;
+    }
+    if (ring < 0 || ring > WEFT_RING_DEFER || driver < 0 || driver > WEFT_DRIVER_SOFT)
+        return -EINVAL;
+    c->ring = (weft_ring_mode)ring;
+    c->driver = (weft_driver)driver;
+    if (!c->workers)
+        c->workers = wf_topology_cpus();
+    if (!c->offload_max)
+        c->offload_max = WF_OFFLOAD_THREADS_DEFAULT;
+    if (!c->stack_size)
+        c->stack_size = STACK_SIZE_DEFAULT;
+    bool fine = c->workers <= WF_TOPOLOGY_WORKERS_MAX && c->offload_max <= WF_OFFLOAD_THREADS_MAX &&
+                c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->stall_ns >= 0;
+    return fine ? 0 : -EINVAL;
+}

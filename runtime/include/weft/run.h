@@ -1,0 +1,95 @@
+/* weft/run.h - from main() into the first task, and back. */
+#ifndef WEFT_RUN_H
+#define WEFT_RUN_H
+
+#include <weft/base.h>
+
+/* A task's body. A result below zero is a failure, a negated errno by convention. A C++ exception
+ * must not leave it. */
+typedef int (*weft_fn)(void *arg);
+
+typedef struct weft_runtime weft_runtime;
+
+/* A task is keeping a worker from its other tasks. Valid only during the callback. */
+typedef struct weft_stall {
+    const char *task;   /* its name, else the text of its body */
+    const char *where;  /* file:line where it was spawned */
+    unsigned worker;    /* whose turn it takes */
+    int64_t held_ns;    /* so far; it is still running */
+} weft_stall;
+
+/* How a worker's ring is set up. The default lets every worker serve every ring; WEFT_RING_DEFER binds
+ * a ring to its worker, and exists to be compared against. */
+typedef enum weft_ring_mode {
+    WEFT_RING_SHARED,
+    WEFT_RING_DEFER
+} weft_ring_mode;
+
+/* How tasks wait for descriptors: by an io_uring ring per worker; or by epoll, with threads for files, which
+ * works wherever Linux does. The default is rings, and epoll where those are refused: by a container engine's
+ * seccomp filter, kernel.io_uring_disabled, RLIMIT_MEMLOCK or an old kernel. One line on stderr says so then,
+ * once per process. A program does the same on both; epoll costs more per request. */
+typedef enum weft_driver {
+    WEFT_DRIVER_AUTO,
+    WEFT_DRIVER_RING,   /* rings or nothing */
+    WEFT_DRIVER_SOFT    /* epoll; weft_ring_mode means nothing then */
+} weft_driver;
+
+/* Zero means default, so {0} is a good config. The environment outranks it, so that a program can be
+ * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer), WEFT_DRIVER (auto, ring,
+ * soft). */
+typedef struct weft_config {
+    unsigned workers;     /* default: the CPUs this process may use, by affinity and cgroup quota; at most 256 */
+    unsigned offload_max; /* threads for weft_offload(); default 64 */
+    size_t stack_size;    /* of every task, in bytes, guard not counted; default 64 KiB, 16 KiB to 1 GiB */
+    bool no_fault_handler; /* leave SIGSEGV and SIGBUS alone: a stack overflow then dies without its line */
+    bool pin;             /* one core per worker, placed by topology, nearest together */
+    weft_ring_mode ring;
+    weft_driver driver;
+    int64_t stall_ns;     /* call on_stall when a task holds its worker past this; default: off */
+    void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block */
+    void *ctx;            /* handed to on_stall */
+} weft_config;
+
+/* What the runtime has done so far; every count only grows. */
+typedef struct weft_stats {
+    unsigned workers;      /* how many there are; this and the next are no counts */
+    const char *driver;    /* what they stand on: "ring" or "soft" */
+    uint64_t tasks;        /* bodies that were started */
+    uint64_t switches;     /* stack switches between tasks */
+    uint64_t steals;       /* batches taken from another worker's queue */
+    uint64_t parks;        /* times a worker went to sleep in its ring */
+    uint64_t submits;      /* calls of the driver made to submit or to collect, parks not counted */
+    uint64_t completions;  /* kernel operations completed */
+    uint64_t served;       /* of these, how many were collected by a worker that does not own the ring */
+} weft_stats;
+
+WEFT_BEGIN
+
+/* [plain thread only, blocks] Start workers, run fn(arg) as the first task, and stop when it and
+ * everything it started is done. The calling thread is worker 0 meanwhile: SIGPIPE is blocked in it,
+ * and if pin is set it is bound to one core; both are undone on return. Returns what fn returned (a
+ * failed weft_submit() counts only if fn did not fail), or why nothing could start: -ENOMEM, -EMFILE,
+ * -EAGAIN no thread, -EINVAL a config out of range, -ENOSYS no io_uring here although WEFT_DRIVER_RING was
+ * wanted (one line on stderr says why). config may be NULL and is not kept. Several runtimes may run one
+ * after another or side by side. */
+WEFT_API int weft_run(const weft_config *config, weft_fn fn, void *arg);
+
+/* [T--] The runtime of the calling task, to hand to threads outside. Valid until weft_run returns. */
+WEFT_API weft_runtime *weft_runtime_self(void);
+
+/* [A--] Start fn(arg) from outside, from any thread. Nobody holds it; its failure is the runtime's.
+ * 0, -ESHUTDOWN once the first task and all others are done, -ENOMEM. */
+WEFT_API int weft_submit_at(weft_runtime *rt, weft_fn fn, void *arg, const char *site);
+#define weft_submit(rt, fn, arg) weft_submit_at((rt), (fn), (arg), WEFT_SITE(fn))
+
+/* [A--] Figures so far. From any thread while the runtime lives. */
+WEFT_API void weft_stats_read(weft_runtime *rt, weft_stats *ret);
+
+/* [A--] Write a line for every task of every runtime of this process: number, name, state, what it
+ * waits for, where it was spawned. A snapshot of moving things: a line may be a moment old. */
+WEFT_API void weft_dump(int fd);
+
+WEFT_END
+
+#endif

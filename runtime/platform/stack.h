@@ -1,0 +1,129 @@
+/* stack.h - stacks for tasks, cut from reservations of address space.
+ *
+ *     low end                                                        high end
+ *     | guard, 64 KiB or more | usable         ... | struct wf_stack | colour |
+ *       touching it faults      grows down, touched page by page
+ *
+ * A pool reserves address space in slabs, no swap reserved, no huge pages, and hands out stacks of one
+ * size. A slab is as large as all before it together, from 64 MiB on, so there are few however many stacks:
+ * their places fit a small table that a signal handler may read. A guard as large as 64 KiB catches what
+ * skips a page. It costs no mapping where the kernel has MADV_GUARD_INSTALL (6.13 and later): millions of
+ * stacks. Elsewhere mprotect makes two mappings per stack, and somewhat below vm.max_map_count / 2 stacks
+ * wf_stack_get fails after one line on stderr that names the limit.
+ *
+ * Three things keep caches useful, since the hottest bytes of every stack are at its top. The stack that was
+ * given back last is handed out first: it is warm. Tops are coloured: they differ by multiples of 64 bytes,
+ * or all would meet in the same sets of the first cache. And the distance between stacks is an odd number
+ * of pages, or their pages would meet in the same sets of the address cache: going round 1,000 stacks took
+ * 20 ns each at 32 pages and 5 to 10 at odd numbers.
+ *
+ * Descriptor and colour take less than 1 KiB of the top page, so a task that needs less than 3 KiB of stack
+ * touches one page. They come on top of the size that was asked for. */
+#ifndef WF_STACK_H
+#define WF_STACK_H
+
+#include "runtime/platform/context.h"
+#include "runtime/platform/lock.h"
+
+enum {
+    WF_STACK_BATCH = 32,                      /* how many go between a cache and the pool at once */
+    WF_STACK_CACHE_MAX = 2 * WF_STACK_BATCH,  /* how many a cache keeps */
+    WF_STACK_CUT = 16,                        /* how many fresh ones are cut at once; each touches a page */
+};
+
+/* The descriptor, at the top of the stack it describes; by whoever holds the stack. */
+struct wf_stack {
+    struct wf_context context; /* where to go on; zeroed at first */
+    struct wf_stack *next;     /* in a cache or a batch */
+    void *low;                 /* lowest usable byte; constant */
+    size_t size;               /* usable bytes from there up to this descriptor; constant */
+    struct wf_stack *batch;    /* in the pool, of the first in a batch: the next batch */
+    unsigned batch_size;
+    unsigned valgrind;         /* Valgrind's name for it; constant */
+} __attribute__((aligned(16)));
+
+struct wf_stack_pool {
+    struct wf_lock lock;        /* for all below but what is constant */
+    size_t stack_size, stride;  /* usable bytes at least; bytes per stack with guard; constant */
+    size_t guard;               /* bytes of guard; constant */
+    size_t limit;               /* how many guards mprotect may make in this process; constant */
+    bool guard_by_madvise;      /* constant after the first get; a test may clear it before */
+    bool guard_at_once;         /* ... for many stacks by one call; constant */
+    bool complained;            /* the line about the limit is printed once */
+    struct wf_stack *free;      /* batches given back, newest first */
+    char *slab_next, *slab_end; /* never used part of the newest slab */
+    struct wf_stack_slab *slabs; /* newest first */
+    size_t reserved;            /* bytes in slabs */
+    size_t mapped;              /* stacks cut so far */
+};
+
+/* A worker's own few; not shared. Zeroed is empty. */
+struct wf_stack_cache {
+    struct wf_stack *head; /* newest first */
+    unsigned count;        /* of those; at most WF_STACK_BATCH */
+    struct wf_stack *spare; /* a whole batch, or NULL: what was put before those at head */
+};
+
+/* 0, or -EINVAL (no size, or an absurd one), -ENOMEM. */
+int wf_stack_pool_open(struct wf_stack_pool *p, size_t stack_size);
+void wf_stack_pool_close(struct wf_stack_pool *p); /* unmaps all; no stack may be in use */
+
+/* Hand all of a cache to the others. Not needed before closing the pool, which unmaps those in caches too. */
+void wf_stack_cache_drain(struct wf_stack_pool *p, struct wf_stack_cache *c);
+
+struct wf_stack *wf_stack_get_slow(struct wf_stack_pool *p, struct wf_stack_cache *c);
+void wf_stack_put_slow(struct wf_stack_pool *p, struct wf_stack_cache *c, struct wf_stack *s);
+
+/* NULL: no memory. */
+static inline struct wf_stack *wf_stack_get(struct wf_stack_pool *p, struct wf_stack_cache *c)
+{
+    struct wf_stack *s = c->head;
+    if (__builtin_expect(!s, 0))
+        return wf_stack_get_slow(p, c);
+    c->head = s->next;
+    c->count--;
+    return s;
+}
+
+/* The caller may still stand on s, as long as nobody else gets from c before it has left. */
+static inline void wf_stack_put(struct wf_stack_pool *p, struct wf_stack_cache *c, struct wf_stack *s)
+{
+    if (__builtin_expect(c->count == WF_STACK_BATCH, 0)) {
+        wf_stack_put_slow(p, c, s);
+        return;
+    }
+    s->next = c->head;
+    c->head = s;
+    c->count++;
+}
+
+/* ---- Overflow ------------------------------------------------------------------------------------ */
+
+/* Is addr in the guard of a stack of any open pool? For the overflow report: async-signal-safe. */
+bool wf_stack_is_guard(const void *addr);
+
+/* Catch SIGSEGV and SIGBUS once for the process, counted: the last uninstall restores what was there. A
+ * fault in a guard calls report() on the thread's alternate stack, and then aborts; any other fault goes to
+ * the handler that was there before. The first install's report() is the one. 0, or -errno of sigaction. */
+int wf_stack_guard_install(void (*report)(const void *addr));
+void wf_stack_guard_uninstall(void);
+
+/* Give the calling thread an alternate signal stack, unless it has one (then *ret is NULL); and take ours
+ * back, on the same thread. 0 or -ENOMEM. */
+int wf_stack_guard_enter(void **ret);
+void wf_stack_guard_leave(void *altstack);
+
+/* ---- Between stack.c and stack_guard.c ------------------------------------------------------------ */
+
+/* A reservation. Kept in a static table that a signal handler reads at any moment: hence atomic. */
+struct wf_stack_slab {
+    WF_ATOMIC(uintptr_t) base; /* 0: the entry is unused */
+    WF_ATOMIC(size_t) size, stride, guard;
+    struct wf_stack_slab *next; /* of the same pool; under its lock */
+};
+
+/* NULL: the table is full. */
+struct wf_stack_slab *wf_stack_slab_add(void *base, size_t size, size_t stride, size_t guard);
+void wf_stack_slab_remove(struct wf_stack_slab *s);
+
+#endif

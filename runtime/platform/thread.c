@@ -1,0 +1,138 @@
+/* thread.c - see thread.h. */
+#include "runtime/platform/thread.h"
+
+#include "runtime/platform/fault.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+enum { NAME_MAX_BYTES = 15 }; /* what the kernel keeps */
+
+/* ---- Starting ------------------------------------------------------------------------------------ */
+
+/* Everything but what a fault of the thread's own raises: blocking those would end the process without a
+ * word, since the kernel does not wait for a handler then. */
+static void fill_mask(sigset_t *mask)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigfillset(mask);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(mask, faults[i]);
+}
+
+int wf_thread_start(struct wf_thread *t, void *(*fn)(void *), void *arg, const char *name)
+{
+    sigset_t mask, before;
+    pthread_t id;
+    _Static_assert(sizeof id == sizeof t->id, "a thread's name fits");
+    if (wf_fault(WF_FAULT_THREAD))
+        return -EAGAIN;
+    fill_mask(&mask);
+    pthread_sigmask(SIG_SETMASK, &mask, &before); /* inherited; an attribute would do, but not under ASan */
+    int err = pthread_create(&id, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (err != 0)
+        return err == ENOMEM ? -ENOMEM : -EAGAIN;
+    t->id = id;
+
+    char cut[NAME_MAX_BYTES + 1];
+    strncpy(cut, name, NAME_MAX_BYTES);
+    cut[NAME_MAX_BYTES] = 0;
+    pthread_setname_np(id, cut); /* best effort: for ps and gdb */
+    return 0;
+}
+
+void wf_thread_join(struct wf_thread *t)
+{
+    pthread_join(t->id, NULL);
+}
+
+void wf_thread_detach(struct wf_thread *t)
+{
+    pthread_detach(t->id);
+}
+
+void wf_thread_yield(void)
+{
+    sched_yield();
+}
+
+void wf_thread_nap(int64_t ns)
+{
+    struct timespec nap = {ns / 1000000000, ns % 1000000000};
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+}
+
+/* ---- Binding ------------------------------------------------------------------------------------- */
+
+void wf_thread_affinity(struct wf_affinity *ret)
+{
+    _Static_assert(sizeof ret->mask == sizeof(cpu_set_t), "a mask is the C library's");
+    ret->saved = sched_getaffinity(0, sizeof ret->mask, (cpu_set_t *)ret->mask) == 0;
+}
+
+void wf_thread_bind(int cpu, struct wf_affinity *ret)
+{
+    cpu_set_t one;
+    wf_thread_affinity(ret);
+    bool can = cpu >= 0 && cpu < CPU_SETSIZE && ret->saved;
+    ret->saved = 0;
+    if (!can)
+        return;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    ret->saved = sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+void wf_thread_unbind(const struct wf_affinity *a)
+{
+    if (a->saved)
+        sched_setaffinity(0, sizeof a->mask, (const cpu_set_t *)a->mask);
+}
+
+/* ---- Children -------------------------------------------------------------------------------------- */
+
+int wf_thread_at_fork(void (*fn)(void))
+{
+    return -pthread_atfork(NULL, NULL, fn);
+}
+
+/* ---- SIGPIPE ------------------------------------------------------------------------------------- */
+
+static bool is_pending(int sig)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, sig) == 1;
+}
+
+static void only_sigpipe(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGPIPE);
+}
+
+void wf_thread_block_sigpipe(struct wf_sigpipe *ret)
+{
+    sigset_t pipe, was;
+    only_sigpipe(&pipe);
+    ret->was_pending = is_pending(SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &was);
+    ret->was_blocked = sigismember(&was, SIGPIPE) == 1;
+}
+
+void wf_thread_restore_sigpipe(const struct wf_sigpipe *s)
+{
+    sigset_t pipe;
+    const struct timespec now = {0, 0};
+    only_sigpipe(&pipe);
+    if (!s->was_pending && is_pending(SIGPIPE))
+        while (sigtimedwait(&pipe, NULL, &now) < 0 && errno == EINTR)
+            continue;
+    if (!s->was_blocked)
+        pthread_sigmask(SIG_UNBLOCK, &pipe, NULL);
+}

@@ -1,0 +1,40 @@
+/* thread.h - threads of our own. They start with every signal blocked but those a fault raises, so the
+ * host's handlers run on the host's threads. */
+#ifndef WF_THREAD_H
+#define WF_THREAD_H
+
+#include <stdint.h>
+
+struct wf_thread {
+    uintptr_t id; /* a pthread_t */
+};
+
+/* name is cut to 15 bytes. 0, -EAGAIN, -ENOMEM. */
+int wf_thread_start(struct wf_thread *t, void *(*fn)(void *), void *arg, const char *name);
+void wf_thread_join(struct wf_thread *t);
+void wf_thread_detach(struct wf_thread *t);
+
+/* From now on call fn in every child of fork(), on its only thread. 0, -ENOMEM. */
+int wf_thread_at_fork(void (*fn)(void));
+
+/* Let others run; and rest for about so long: for loops that wait for another thread's few instructions. */
+void wf_thread_yield(void);
+void wf_thread_nap(int64_t ns);
+
+/* Bind the calling thread to one CPU and keep what it was bound to; cpu < 0: nothing. Best effort. */
+struct wf_affinity {
+    unsigned long mask[16]; /* 1,024 CPUs */
+    int saved;
+};
+void wf_thread_affinity(struct wf_affinity *ret); /* only keep it, for a thread that is started later */
+void wf_thread_bind(int cpu, struct wf_affinity *ret);
+void wf_thread_unbind(const struct wf_affinity *a);
+
+/* Block SIGPIPE in the calling thread; on the way back drop one that came meanwhile. */
+struct wf_sigpipe {
+    int was_blocked, was_pending;
+};
+void wf_thread_block_sigpipe(struct wf_sigpipe *ret);
+void wf_thread_restore_sigpipe(const struct wf_sigpipe *s);
+
+#endif

@@ -1,0 +1,260 @@
+/* search.c - what a worker does when it has nothing at hand: look outside, steal, look out for the others, sleep.
+ *
+ *     outside   inbox, timers, ring: every so often anyway, always when there is nothing else
+ *     steal     from the others, nearest first; not for a while, if the last thefts were not worth it
+ *     look out  one idle worker watches the busy ones, and does for them what they cannot do while they run one
+ *               task for long: their timers, their requests, their completions
+ *     sleep     in the ring, until something comes, a timer is due, or there is something to look out for
+ *
+ * Who may search, who is asleep and who is to be woken is kept in idle.c, with the argument why no work is left
+ * lying. */
+#include "runtime/worker.h"
+
+#include "runtime/panic.h"
+#include "runtime/platform/clock.h"
+
+enum { SEARCH_PASSES = 2 };
+
+/* A stolen task has to be worth this much, or it had better stayed where it was: its two cache lines travel here
+ * and, when its memory is used again, back. After thefts that were not worth it a thief keeps away for a while. */
+static const int64_t THEFT_WORTH_NS = 500, PAUSE_MIN_NS = 20 * WEFT_USEC, PAUSE_MAX_NS = WEFT_MSEC;
+
+/* A lookout sleeps twice as long each time, up to this. It serves who has run one task for so long. */
+static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, LOOKOUT_MAX_NS = 4 * WEFT_MSEC;
+
+/* ---- the outside ---- */
+
+static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
+{
+    for (weft_task *t = wf_inbox_take(in), *next; t; t = next) {
+        next = t->next;
+        wf_queue_push(&w->queue, t);
+    }
+}
+
+static void fire_timers(struct wf_wheel *wheel, int64_t now)
+{
+    if (wf_load(&wheel->next_ns, relaxed) <= now)
+        wf_wheel_expire(wheel, now);
+}
+
+/* Look at everything that reaches this worker from outside its queue. Requests are not submitted while nothing
+ * else is at hand: going to sleep submits them with the same system call, and sees what has to be asked for. */
+static void look_outside(struct wf_worker *w)
+{
+    bool busy_for_long = w->tick++ % WF_TICK_OUTSIDE == 0;
+    w->collecting = true;
+    take_inbox(w, &w->inbox);
+    for (weft_task *t = wf_inbox_take(&w->pinned_inbox), *next; t; t = next) {
+        next = t->next;
+        wf_worker_append_pinned(w, t);
+    }
+    if (wf_load(&w->wheel.next_ns, relaxed) != INT64_MAX)
+        fire_timers(&w->wheel, wf_clock_now());
+    if (wf_driver_uncollected(w->driver) ||
+        ((wf_driver_unsubmitted(w->driver) || (busy_for_long && wf_driver_watching(w->driver))) &&
+         wf_worker_at_hand(w)))
+        wf_driver_poll(w->driver);
+    wf_errand_run(w->rt);
+    w->collecting = false;
+    if (wf_queue_any(&w->queue) || w->pinned) /* for what can be taken; or to look after us while we run it */
+        wf_worker_wake_one(w);
+}
+
+/* ---- stealing ---- */
+
+/* v has run the same task for a while: do what it cannot do meanwhile. */
+static void serve(struct wf_worker *w, struct wf_worker *v, int64_t now)
+{
+    w->collecting = true;
+    fire_timers(&v->wheel, now);
+    if (wf_driver_due(v->driver) || wf_driver_watching(v->driver))
+        wf_driver_serve(v->driver);
+    w->collecting = false;
+}
+
+static weft_task *steal_from(struct wf_worker *w, struct wf_worker *v, bool slot_too)
+{
+    weft_task *t = wf_queue_steal(&v->queue, &w->queue);
+    if (!t && wf_inbox_any(&v->inbox)) {
+        take_inbox(w, &v->inbox);
+        t = wf_queue_pop(&w->queue);
+    }
+    if (!t && slot_too && wf_load(&v->queue.slot, relaxed))
+        t = wf_queue_slot(&v->queue, NULL);
+    if (t)
+        WF_COUNT(w->steals);
+    return t;
+}
+
+/* What was stolen, and all that came of it, is done: was it worth it? A trivial task costs more on its way here
+ * than it takes to run; but one that starts a tree of others was cheap. So the time until there was nothing left
+ * to do is what counts, not what each task took. */
+static void judge_theft(struct wf_worker *w, int64_t now)
+{
+    if (now - w->stolen_ns >= (int64_t)w->stolen * THEFT_WORTH_NS)
+        w->pause_ns = 0;
+    else if (w->pause_ns * 2 < PAUSE_MAX_NS)
+        w->pause_ns = w->pause_ns ? w->pause_ns * 2 : PAUSE_MIN_NS;
+    w->paused_until_ns = w->pause_ns ? now + w->pause_ns : 0;
+    w->stolen = 0;
+}
+
+static bool paused(struct wf_worker *w)
+{
+    if (w->stolen)
+        judge_theft(w, wf_clock_now());
+    if (w->paused_until_ns && wf_clock_now() >= w->paused_until_ns)
+        w->paused_until_ns = 0;
+    return w->paused_until_ns != 0;
+}
+
+/* Search all others, nearest first; their slots only when nothing else was found. */
+static weft_task *steal(struct wf_worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (rt->worker_count == 1 || paused(w))
+        return NULL;
+    if (!w->searching && !(w->searching = wf_idle_search(&rt->idle)))
+        return NULL;
+    for (int pass = 0; pass < SEARCH_PASSES; pass++)
+        for (unsigned i = 0; i + 1 < rt->worker_count; i++) {
+            weft_task *t = steal_from(w, &rt->workers[w->victims[i]], pass == SEARCH_PASSES - 1);
+            if (t) {
+                w->stolen = wf_queue_count(&w->queue) + 1;
+                w->stolen_ns = wf_clock_now();
+                return t;
+            }
+        }
+    return NULL;
+}
+
+/* ---- sleeping ---- */
+
+/* Is there work anywhere, for whoever is about to sleep? */
+static bool work_anywhere(struct wf_worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (wf_load(&rt->stopping, acquire) || wf_inbox_any(&w->pinned_inbox) || wf_load(&rt->errand_scopes, relaxed) ||
+        wf_load(&rt->errand_tasks, relaxed))
+        return true;
+    for (unsigned i = 0; i < rt->worker_count; i++)
+        if (wf_queue_any(&rt->workers[i].queue) || wf_inbox_any(&rt->workers[i].inbox))
+            return true;
+    return false;
+}
+
+/* Look after those who have run one task for long. */
+static void look_out(struct wf_worker *w, int64_t now)
+{
+    weft_runtime *rt = w->rt;
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        struct wf_worker *v = &rt->workers[i];
+        if (v == w || !wf_load(&v->current, relaxed))
+            continue;
+        uint64_t seq = wf_load(&v->run_seq, relaxed);
+        if (seq != v->seen.seq) {
+            v->seen.seq = seq;
+            v->seen.since_ns = now;
+        } else if (now - v->seen.since_ns >= STOOD_STILL_NS) {
+            serve(w, v, now);
+        }
+    }
+}
+
+/* One idle worker keeps an eye on the busy ones; it sleeps in slices while anybody is awake. Take the post, if it is
+ * free. */
+static bool is_lookout(struct wf_worker *w)
+{
+    WF_ATOMIC(uint32_t) *post = &w->rt->lookout;
+    uint32_t nobody = 0;
+    return wf_load(post, relaxed) == w->index + 1 || wf_cas(post, &nobody, w->index + 1, acquire);
+}
+
+static void resign_lookout(struct wf_worker *w)
+{
+    uint32_t me = w->index + 1;
+    wf_cas(&w->rt->lookout, &me, 0u, release); /* partner: the exchange that takes it (acquire) */
+    w->lookout_ns = WF_LOOKOUT_FIRST_NS;
+}
+
+/* How long to sleep, once our bit is set and a fence has followed: for ever, if all others sleep too, or somebody
+ * else is the lookout. Whoever wakes takes its bit back and, on its way to work, looks for sleepers after a fence:
+ * either it sees us and wakes us, or we see that it is awake. */
+static int64_t watch_until(struct wf_worker *w)
+{
+    weft_runtime *rt = w->rt;
+    if (rt->worker_count == 1)
+        return INT64_MAX;
+    if (wf_load(&rt->idle.asleep, relaxed) >= rt->worker_count) {
+        resign_lookout(w);
+        return INT64_MAX;
+    }
+    if (!is_lookout(w))
+        return INT64_MAX;
+    w->lookout_ns = w->lookout_ns * 2 < LOOKOUT_MAX_NS ? w->lookout_ns * 2 : LOOKOUT_MAX_NS;
+    return wf_clock_now() + w->lookout_ns;
+}
+
+static void park(struct wf_worker *w, int64_t deadline)
+{
+    int64_t timer = wf_load(&w->wheel.next_ns, relaxed);
+    w->collecting = true;
+    WF_COUNT(w->parks);
+    wf_driver_park(w->driver, timer < deadline ? timer : deadline);
+    w->collecting = false;
+}
+
+static void sleep_until_work(struct wf_worker *w)
+{
+    struct wf_idle *idle = &w->rt->idle;
+    if (w->paused_until_ns) { /* not among the sleepers: work of others does not wake it */
+        if (w->searching)
+            wf_idle_found(idle);
+        w->searching = false;
+        park(w, w->paused_until_ns);
+        return;
+    }
+    if (w->rt->worker_count > 1 && is_lookout(w))
+        look_out(w, wf_clock_now());
+    if (wf_queue_any(&w->queue))
+        return; /* looking out has found something */
+    wf_idle_sleep(idle, w->index, w->searching);
+    w->searching = false;
+    if (!work_anywhere(w))
+        park(w, watch_until(w));
+    if (!wf_idle_wake_self(idle, w->index))
+        w->searching = true; /* whoever woke us counted us as a searcher */
+}
+
+/* ---- all of it ---- */
+
+/* The next task to run, however long it takes. NULL: the runtime stops. May park the thread, not the caller. */
+weft_task *wf_worker_find(struct wf_worker *w)
+{
+    weft_task *t = NULL;
+    if (w->tick % WF_TICK_OUTSIDE)
+        t = wf_worker_pick(w);
+    while (!t) {
+        look_outside(w);
+        t = wf_worker_pick(w);
+        if (!t && w->ended_scope) {
+            wf_worker_flush_ends(w);
+            t = wf_worker_pick(w);
+        }
+        if (!t && (t = steal(w)) && wf_driver_unsubmitted(w->driver))
+            look_outside(w); /* what we found may run for long */
+        if (!t && wf_load(&w->rt->stopping, acquire))
+            return NULL;
+        if (!t)
+            sleep_until_work(w);
+    }
+    bool was_lookout = wf_load(&w->rt->lookout, relaxed) == w->index + 1;
+    if (was_lookout)
+        resign_lookout(w); /* first, so that whoever is woken finds the post free */
+    bool was_last = w->searching && wf_idle_found(&w->rt->idle);
+    w->searching = false;
+    if (was_lookout || was_last)
+        wf_worker_wake_one(w);
+    return t;
+}

@@ -1,0 +1,449 @@
+/* worker.c - the loop: whom to run next, and how to get there.
+ *
+ * The loop runs on task stacks. A fresh task is called, right there, by the loop; when it returns, the loop goes
+ * on with the next one on the same stack, so tasks that never suspend cost no switch. A task that suspends
+ * picks its successor itself: a started one is switched to directly, a fresh one (or nothing) gets a stack with
+ * a new loop on it. A loop that picks a started task switches to it and gives its own stack back. So a worker
+ * has at most one loop, and every other stack belongs to a task.
+ *
+ *     task A suspends                          its stack stands, with A on it
+ *       -> B is started: switch                A's stack | B's stack
+ *       -> C is fresh:   switch to a new loop, which calls C
+ *       -> nobody:       switch to a new loop, which looks around, polls, steals, sleeps
+ *
+ * Whoever leaves a stack cannot finish leaving: it still stands on it. So it notes what is left to do
+ * (enum wf_left), and the side that arrives does it first of all: only then may others run that task.
+ *
+ * On a thread's own stack there is a base loop, for the first step, the last one, and for when memory for
+ * stacks is out: then started tasks go on, and a fresh one ends with -ENOMEM without having run.
+ *
+ * After any switch the thread may be another one: `w` is read anew, and nothing else about it is kept. */
+#include "runtime/worker.h"
+
+#include "runtime/child.h"
+#include "runtime/panic.h"
+
+enum {
+    SLOT_RUNS_MAX = 3,     /* times in a row that the slot goes before the queue */
+    NUMBER_BATCH = 1024
+};
+
+WF_UNOBSERVED static void loop(void *stack);
+
+/* The steps of a switch are inlined where they are taken: a call each made a yield a fifth dearer. To ThreadSanitizer a
+ * step is not observed, as it reads a task on the worker's side; UNSEEN are those that others take too, and OBSERVED
+ * what a step calls and what must be seen. */
+#if defined(WF_TSAN)
+#define STEP static WF_UNOBSERVED
+#define UNSEEN WF_UNOBSERVED
+#define OBSERVED __attribute__((noinline))
+#else
+#define STEP static inline __attribute__((always_inline))
+#define UNSEEN inline __attribute__((always_inline))
+#define OBSERVED inline __attribute__((always_inline))
+#endif
+
+struct wf_driver *wf_worker_driver(void)
+{
+    struct wf_worker *w = wf_worker_self();
+    return w ? w->driver : NULL;
+}
+
+struct wf_wheel *wf_worker_wheel(void)
+{
+    return &wf_worker_self()->wheel;
+}
+
+WF_UNOBSERVED uint64_t wf_worker_number(struct wf_worker *w)
+{
+    if (w->number == w->number_end) {
+        w->number = wf_add(&w->rt->numbers, NUMBER_BATCH, relaxed) + 1;
+        w->number_end = w->number + NUMBER_BATCH;
+    }
+    return w->number++;
+}
+
+/* ---- making tasks runnable ---- */
+
+static void wake(weft_runtime *rt, int worker)
+{
+    if (worker >= 0)
+        wf_driver_wake(rt->workers[worker].driver);
+}
+
+/* There is work that others could take: wake one, unless somebody searches. */
+void wf_worker_wake_one(struct wf_worker *w)
+{
+    if (w->rt->worker_count > 1)
+        wake(w->rt, wf_idle_claim(&w->rt->idle, w->index + 1));
+}
+
+void wf_worker_spawn(struct wf_worker *w, weft_task *t)
+{
+    wf_store(&t->state, WF_TASK_READY, relaxed);
+    wf_store(&t->home, w, relaxed);
+    wf_side_give(&t->fn);
+    void *side = wf_side_take(wf_side_of(&w->base));
+    if (wf_queue_push(&w->queue, t))
+        wf_worker_wake_one(w);
+    wf_side_take(side);
+}
+
+void wf_worker_append_pinned(struct wf_worker *w, weft_task *t)
+{
+    t->next = NULL;
+    *w->pinned_last = t;
+    w->pinned_last = &t->next;
+}
+
+/* By whoever makes it run, on whose side is the same: its own writes come before, and after it runs again. */
+UNSEEN static bool is_pinned(const weft_task *t)
+{
+    return t->pins > 0;
+}
+
+void wf_worker_deliver(struct wf_worker *w, weft_task *t)
+{
+    wf_child_refuse("waking a task");
+    weft_runtime *rt = w->rt;
+    wf_store(&t->state, WF_TASK_READY, relaxed);
+    wf_side_give(&t->fn);
+    bool pinned = is_pinned(t); /* once pushed, t is somebody else's */
+    wf_runtime_visit(rt);
+    wf_inbox_push(pinned ? &w->pinned_inbox : &w->inbox, t);
+    wf_driver_wake(w->driver);
+    if (!pinned && wf_load(&w->current, relaxed))
+        wake(rt, wf_idle_claim(&rt->idle, w->index + 1)); /* w is busy: an idle one may be quicker */
+    wf_runtime_leave(rt);
+}
+
+void wf_worker_ready(weft_task *t)
+{
+    struct wf_worker *w = wf_worker_self(), *home = wf_load(&t->home, relaxed);
+    if (!w || w->rt != home->rt || (is_pinned(t) && w != home)) {
+        wf_worker_deliver(home, t);
+        return;
+    }
+    wf_store(&t->state, WF_TASK_READY, relaxed);
+    void *side = wf_side_take(wf_side_of(&w->base));
+    if (is_pinned(t)) {
+        wf_worker_append_pinned(w, t);
+    } else if (w->collecting) {
+        wf_queue_push(&w->queue, t); /* whoever collects wakes others once, at the end */
+    } else {
+        weft_task *before = wf_queue_slot(&w->queue, t);
+        if (before && wf_queue_push(&w->queue, before))
+            wf_worker_wake_one(w);
+    }
+    wf_side_take(side);
+}
+
+/* ---- ends held back ---- */
+
+void wf_worker_flush_ends(struct wf_worker *w)
+{
+    struct wf_scope *s = w->ended_scope;
+    if (!s)
+        return;
+    w->ended_scope = NULL;
+    int64_t ended = w->ended;
+    void *side = wf_side_take(wf_side_second(&w->base));
+    wf_side_get(&w->ended);
+    bool last = wf_scope_count_ends(s, ended);
+    wf_side_take(side);
+    if (last)
+        wf_runtime_stop(w->rt);
+}
+
+void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s)
+{
+    wf_side_give(&w->ended);
+    void *side = wf_side_take(wf_side_of(&w->base));
+    if (w->ended_scope != s) {
+        wf_worker_flush_ends(w);
+        w->ended_scope = s;
+        w->ended = 0;
+    }
+    w->ended++;
+    wf_side_take(side);
+}
+
+/* ---- switching ---- */
+
+/* A task runs on one worker at a time. From here on w has it, and until it has left its stack. */
+STEP void own(struct wf_worker *w, weft_task *t)
+{
+    (void)w, (void)t;
+#ifndef WF_TSAN /* which would tell, and has the field for itself */
+    WF_DEBUG_CHECK(wf_swap(&t->owner, w, acq_rel) == NULL);
+#endif
+}
+
+STEP void disown(struct wf_worker *w, weft_task *t)
+{
+    (void)w, (void)t;
+#ifndef WF_TSAN
+    WF_DEBUG_CHECK(wf_swap(&t->owner, NULL, acq_rel) == w);
+#endif
+}
+
+/* Of a task that is in our hands: NULL for a fresh one. */
+STEP struct wf_stack *stack_of(weft_task *t)
+{
+    return wf_load(&t->stack, relaxed);
+}
+
+/* At the queue's end. A call of its own for ThreadSanitizer: arrive is not observed, this must be. */
+OBSERVED static void push(struct wf_worker *w, weft_task *t)
+{
+    wf_queue_push(&w->queue, t);
+}
+
+/* t is about to run on w. */
+STEP void begin(struct wf_worker *w, weft_task *t)
+{
+    if (w->ended_scope && (stack_of(t) || t->scope != w->ended_scope))
+        wf_worker_flush_ends(w);
+    own(w, t);
+    wf_store(&t->home, w, relaxed);
+    wf_store(&t->state, WF_TASK_RUNNING, relaxed);
+    wf_store(&w->current, t, release); /* D1: whoever looks at it from outside sees a task, not raw memory */
+    WF_COUNT(w->run_seq);
+    wf_side_clear(&t->next, sizeof t->next); /* was ours, and will be another's */
+}
+
+/* Do what the side that left could not do itself. */
+STEP void arrive(struct wf_worker *w)
+{
+    enum wf_left left = w->left;
+    weft_task *t = w->left_task;
+    w->left = WF_LEFT_NOTHING;
+    switch (left) {
+    case WF_LEFT_NOTHING:
+        break;
+    case WF_LEFT_PARKING:
+        disown(w, t);
+        if (!wf_wait_park(&t->wait))
+            wf_worker_ready(t); /* fired while it was leaving */
+        break;
+    case WF_LEFT_YIELDED:
+        disown(w, t);
+        if (t->pins)
+            wf_worker_append_pinned(w, t);
+        else
+            push(w, t);
+        break;
+    case WF_LEFT_BLOCKING:
+        disown(w, t);
+        wf_side_get(&t->pool);
+        wf_offload_task(&w->rt->offload, t);
+        break;
+    case WF_LEFT_STACK:
+        wf_side_clear(w->left_stack, sizeof *w->left_stack); /* it may have come here from another worker */
+        wf_stack_put(&w->rt->stacks, &w->stacks, w->left_stack);
+        break;
+    }
+}
+
+static weft_task *pick_pinned(struct wf_worker *w)
+{
+    weft_task *t = w->pinned;
+    w->pinned = t->next;
+    if (!w->pinned)
+        w->pinned_last = &w->pinned;
+    return t;
+}
+
+/* The next task that is at hand: the slot (not for ever), pinned ones, the queue. */
+OBSERVED static weft_task *pick(struct wf_worker *w)
+{
+    weft_task *t = NULL;
+    w->tick++;
+    if (wf_load(&w->queue.slot, relaxed)) {
+        t = wf_queue_slot(&w->queue, NULL);
+        if (t && ++w->slot_runs <= SLOT_RUNS_MAX)
+            return t;
+        if (t)
+            wf_queue_push(&w->queue, t);
+    }
+    w->slot_runs = 0;
+    if (w->pinned && (w->tick & 1))
+        return pick_pinned(w); /* every other time, so that neither side starves */
+    t = wf_queue_pop(&w->queue);
+    return t || !w->pinned ? t : pick_pinned(w);
+}
+
+weft_task *wf_worker_pick(struct wf_worker *w)
+{
+    return pick(w);
+}
+
+/* Prepare a loop on a stack of its own, to begin with `first`. NULL: no memory; then the base loop does. */
+static struct wf_context *fresh_loop(struct wf_worker *w, weft_task *first)
+{
+    struct wf_stack *s = wf_stack_get(&w->rt->stacks, &w->stacks);
+    w->first = first;
+    if (!s)
+        return &w->base;
+    wf_context_make_aside(&s->context, s->low, s->size, loop, s);
+    return &s->context;
+}
+
+/* Leave the stack of t, the caller. Suspends. */
+WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left how)
+{
+    t->saved_errno = *w->errno_at;
+    if (how == WF_LEFT_BLOCKING)
+        wf_side_give(&t->pool);
+    wf_side_take(wf_side_of(&w->base));
+    wf_store(&w->current, NULL, relaxed);
+    w->left = how;
+    w->left_task = t;
+    weft_task *next = w->tick % WF_TICK_OUTSIDE ? pick(w) : NULL;
+    struct wf_context *to;
+    if (next && stack_of(next)) {
+        begin(w, next);
+        to = &stack_of(next)->context;
+    } else {
+        to = fresh_loop(w, next);
+    }
+    WF_COUNT(w->switches);
+    wf_context_switch_aside(&stack_of(t)->context, to);
+
+    w = wf_worker_self(); /* perhaps another one, perhaps none: on a thread of the pool */
+    if (WF_LIKELY(w)) {
+        arrive(w);
+        wf_side_take(t->side);
+        *w->errno_at = t->saved_errno;
+    } else {
+        wf_side_take(t->side);
+        wf_side_get(&t->pool);
+        wf_errno_write(t->saved_errno);
+    }
+}
+
+void wf_worker_suspend(weft_task *t)
+{
+    struct wf_worker *w = wf_worker_self();
+    if (WF_UNLIKELY(!w))
+        wf_child_refuse("a call that suspends");
+    WF_REQUIRE(w, "a call that suspends between weft_blocking_begin and weft_blocking_end");
+    wf_store(&t->state, WF_TASK_WAITING, relaxed);
+    leave(w, t, WF_LEFT_PARKING);
+}
+
+void wf_worker_leave_for_pool(weft_task *t)
+{
+    wf_store(&t->state, WF_TASK_BLOCKING, relaxed);
+    leave(wf_worker_self(), t, WF_LEFT_BLOCKING);
+}
+
+WF_UNOBSERVED void wf_worker_return_from_pool(weft_task *t)
+{
+    t->saved_errno = wf_errno_read();
+    wf_side_take(wf_side_of(t->pool.host));
+    wf_context_switch_aside(&stack_of(t)->context, t->pool.host);
+    arrive(wf_worker_self());
+    wf_side_take(t->side);
+    wf_errno_write(t->saved_errno);
+}
+
+int weft_yield(void)
+{
+    struct wf_worker *w = wf_worker_require("weft_yield");
+    weft_task *t = wf_load(&w->current, relaxed);
+    void *side = wf_side_take(wf_side_of(&w->base));
+    bool leaves = wf_worker_at_hand(w) || ++w->tick % WF_TICK_OUTSIDE == 0;
+    wf_side_take(side);
+    if (leaves) {
+        wf_store(&t->state, WF_TASK_READY, relaxed);
+        leave(w, t, WF_LEFT_YIELDED);
+    }
+    return wf_scope_stop_reason(t); /* after giving way: a loop that ignores it starves nobody */
+}
+
+/* ---- the loop ---- */
+
+/* Call a fresh task on this stack. Returns the worker that it ended on. Suspends whenever the task does. */
+WF_UNOBSERVED static struct wf_worker *call(struct wf_worker *w, weft_task *t, struct wf_stack *s)
+{
+    begin(w, t);
+    WF_COUNT(w->runs);
+    wf_store(&t->stack, s, relaxed);
+    wf_side_new(&t->side, &w->base);
+    wf_side_clear_below(s->low);
+    wf_side_take(t->side);
+    wf_side_get(&t->fn);
+    int result = t->fn(t->arg);
+    w = wf_worker_self();
+    if (WF_UNLIKELY(!w))
+        wf_child_refuse("a task returned");
+    WF_REQUIRE(w, "a task returned between weft_blocking_begin and weft_blocking_end");
+    WF_REQUIRE(!t->inner, "a task returned with a scope open");
+    WF_REQUIRE(t->pins == 0, "a task returned pinned");
+    disown(w, t);
+    wf_store(&w->current, NULL, relaxed);
+    wf_store(&t->stack, NULL, relaxed);
+    void *side = t->side;
+    wf_task_finish(w, t, result);
+    wf_side_take(wf_side_of(&w->base));
+    wf_side_end(side);
+    wf_side_clear_below(s->low);
+    return w;
+}
+
+/* The loop of whichever worker is here, on a task stack. It ends by giving the stack up. */
+WF_UNOBSERVED static void loop(void *arg)
+{
+    struct wf_stack *s = arg;
+    struct wf_worker *w = wf_worker_self();
+    arrive(w);
+    weft_task *t = w->first;
+    w->first = NULL;
+    for (;;) {
+        if (!t)
+            t = wf_worker_find(w);
+        if (!t || stack_of(t))
+            break;
+        w = call(w, t, s);
+        t = NULL;
+    }
+    w->left = WF_LEFT_STACK;
+    w->left_stack = s;
+    if (t) {
+        begin(w, t);
+        WF_COUNT(w->switches);
+    }
+    wf_context_switch_last_aside(&s->context, t ? &stack_of(t)->context : &w->base);
+}
+
+/* A task that cannot have a stack ends without having run. */
+static void end_unrun(struct wf_worker *w, weft_task *t)
+{
+    begin(w, t);
+    disown(w, t);
+    wf_store(&w->current, NULL, relaxed);
+    wf_task_finish(w, t, -ENOMEM);
+}
+
+void wf_worker_run(struct wf_worker *w)
+{
+    (void)wf_side_second(&w->base); /* now that the workers have met, and before it learns anything of any task */
+    for (;;) {
+        weft_task *t = w->first ? w->first : wf_worker_find(w);
+        w->first = NULL;
+        if (!t)
+            break;
+        struct wf_context *to;
+        if (stack_of(t)) {
+            begin(w, t);
+            to = &stack_of(t)->context;
+        } else if ((to = fresh_loop(w, t)) == &w->base) {
+            w->first = NULL;
+            end_unrun(w, t);
+            continue;
+        }
+        wf_context_switch_aside(&w->base, to);
+        arrive(w);
+    }
+}

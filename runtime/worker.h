@@ -1,0 +1,180 @@
+/* worker.h - one worker and the runtime it belongs to. worker.c runs the loop. */
+#ifndef WF_WORKER_H
+#define WF_WORKER_H
+
+#include "runtime/driver.h"
+#include "runtime/idle.h"
+#include "runtime/inbox.h"
+#include "runtime/offload.h"
+#include "runtime/panic.h"
+#include "runtime/platform/local.h"
+#include "runtime/platform/thread.h"
+#include "runtime/queue.h"
+#include "runtime/scope.h"
+#include "runtime/timer.h"
+#include "runtime/watchdog.h"
+
+enum { WF_LOOKOUT_FIRST_NS = 100000 }; /* half of how long a lookout sleeps at first */
+
+/* What the arriving side of a switch still has to do for the side that left. */
+enum wf_left {
+    WF_LEFT_NOTHING,
+    WF_LEFT_PARKING,  /* a task that waits: it has left its stack now */
+    WF_LEFT_YIELDED,  /* a task that goes to the back of the queue */
+    WF_LEFT_BLOCKING, /* a task that goes on as a thread of the offload pool */
+    WF_LEFT_STACK     /* a stack whose loop is over */
+};
+
+struct wf_worker {
+    /* By the worker alone. */
+    weft_runtime *rt;                     /* constant */
+    unsigned index;                       /* constant */
+    unsigned tick;                        /* tasks picked; every so often the outside is looked at */
+    unsigned slot_runs;                   /* how often in a row the slot was picked */
+    bool collecting;                      /* what becomes ready comes from outside: it goes to the queue's end */
+    bool searching;                       /* counted as a searcher */
+    enum wf_left left;
+    weft_task *left_task;
+    struct wf_stack *left_stack;
+    weft_task *first;                     /* what a loop on a fresh stack begins with */
+    struct wf_scope *ended_scope;         /* ends held back, see wf_worker_count_end */
+    int64_t ended;
+    weft_task *pinned, **pinned_last;     /* runnable tasks that nobody else may run */
+    struct wf_stack_cache stacks;
+    struct wf_task_cache tasks;
+    uint64_t number, number_end;          /* task numbers still to be given out */
+    struct wf_context base;               /* the thread's own stack; its side is the loop's (context.h) */
+    unsigned char victims[WF_TOPOLOGY_WORKERS_MAX]; /* whom to steal from, nearest first; constant */
+    int64_t lookout_ns;                   /* how long the next sleep as lookout lasts */
+    uint32_t stolen;                      /* tasks of the last theft, 0 once it has been judged */
+    int64_t stolen_ns, pause_ns, paused_until_ns; /* when that was; see judge_theft */
+    struct wf_thread thread;
+    int *errno_at;                        /* the thread's; constant */
+    int cpu;                              /* where it is bound to, -1: anywhere; constant */
+
+    /* Read by others. */
+    _Alignas(64) WF_ATOMIC(weft_task *) current; /* who runs; NULL in the loop: written by the worker */
+    WF_ATOMIC(uint64_t) run_seq;                 /* grows with every task that is run: written by the worker */
+    WF_ATOMIC(uint64_t) runs, switches, steals, parks; /* figures: written by the worker */
+    struct wf_driver *driver;                    /* constant while the runtime runs */
+    struct wf_inbox inbox;                       /* from other threads; whoever is idle may empty it */
+    struct wf_inbox pinned_inbox;                /* the same, for this worker alone */
+    struct wf_wheel wheel;
+    struct wf_queue queue;
+    struct {
+        uint64_t seq;      /* run_seq when it was last looked at */
+        int64_t since_ns;  /* and since when it has been that */
+    } seen;                /* by the lookout */
+};
+
+struct weft_runtime {
+    unsigned worker_count;
+    struct wf_worker *workers; /* constant while it runs */
+    struct wf_idle idle;
+    struct wf_stack_pool stacks;
+    struct wf_task_pool tasks;
+    struct wf_offload offload;
+    struct wf_watchdog watchdog;
+    struct wf_scope root;
+    WF_ATOMIC(bool) stopping;   /* everything is done: workers leave their loops */
+    WF_ATOMIC(uint32_t) lookout; /* index + 1 of the idle worker that watches the busy ones, 0: none */
+    WF_ATOMIC(uint32_t) visitors; /* threads from outside that are just waking somebody */
+    WF_ATOMIC(uint32_t) started, stopped; /* workers that have come up, that have left their loop */
+    WF_ATOMIC(int) start_error;
+    WF_ATOMIC(uint64_t) numbers;
+    WF_ATOMIC(unsigned) submit_next; /* round robin */
+    WF_ATOMIC(struct wf_scope *) errand_scopes; /* to be stopped on behalf of plain threads */
+    WF_ATOMIC(weft_task *) errand_tasks;
+    WF_ATOMIC(weft_task *) first; /* the first task, NULL once it has ended: by it; others only compare */
+    int result, submit_error;   /* submit_error: under the root's lock */
+    weft_config config;
+    weft_driver driver;         /* of all workers, RING or SOFT; constant while they run */
+    weft_runtime *next;         /* of the process, for dumps */
+};
+
+/* The worker that runs the calling task: misuse in the caller's name if there is none. True until the next
+ * suspension. */
+_Noreturn void wf_worker_refuse(const char *function);
+
+static inline struct wf_worker *wf_worker_require(const char *function)
+{
+    struct wf_worker *w = wf_worker_self();
+    if (WF_UNLIKELY(!w || !wf_load(&w->current, relaxed)))
+        wf_worker_refuse(function);
+    return w;
+}
+
+enum { WF_TICK_OUTSIDE = 64 }; /* tasks between two looks at inbox, timers and ring */
+
+#define WF_COUNT(figure) wf_store(&(figure), wf_load(&(figure), relaxed) + 1, relaxed)
+
+/* search.c: the next task to run, however long it takes. NULL: the runtime stops. May park the thread. */
+weft_task *wf_worker_find(struct wf_worker *w);
+
+/* What search.c needs of worker.c: the next task at hand; a pinned one that may run; give ends held back to their
+ * scope; there is work that others could take: wake one, unless somebody searches. */
+weft_task *wf_worker_pick(struct wf_worker *w);
+void wf_worker_append_pinned(struct wf_worker *w, weft_task *t);
+void wf_worker_flush_ends(struct wf_worker *w);
+void wf_worker_wake_one(struct wf_worker *w);
+
+static inline bool wf_worker_at_hand(struct wf_worker *w)
+{
+    return wf_queue_any(&w->queue) || wf_load(&w->queue.slot, relaxed) || w->pinned;
+}
+
+/* The loop. On the worker's own thread, on its base stack; returns once the runtime stops. */
+void wf_worker_run(struct wf_worker *w);
+
+/* Leave this stack until somebody makes t, the caller, run again. Suspends. */
+void wf_worker_suspend(weft_task *t);
+
+/* Leave the worker for a thread of the offload pool. Suspends, and returns on that thread. */
+void wf_worker_leave_for_pool(weft_task *t);
+
+/* And back, on that thread. Suspends, and returns on a worker. */
+void wf_worker_return_from_pool(weft_task *t);
+
+/* A task that waited may run again. Any thread. */
+void wf_worker_ready(weft_task *t);
+
+/* A fresh task of ours may run. On worker w. */
+void wf_worker_spawn(struct wf_worker *w, weft_task *t);
+
+/* A fresh or a returning task from a plain thread, to be run by w or whoever is idle. */
+void wf_worker_deliver(struct wf_worker *w, weft_task *t);
+
+/* A task of s has ended on w. The count may be held back while w runs fresh tasks of s: they keep s open. */
+void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s);
+
+/* A number for a new task. */
+uint64_t wf_worker_number(struct wf_worker *w);
+
+/* The driver of the worker whose thread this is; NULL on a plain thread. */
+struct wf_driver *wf_worker_driver(void);
+
+/* Stop a scope, a task, on behalf of a plain thread: a worker does it soon. The scope, or the task's, stays
+ * open that long. */
+void wf_errand_scope(struct wf_scope *s);
+void wf_errand_task(weft_task *t);
+void wf_errand_run(weft_runtime *rt);
+
+/* The result of a task of the root scope: the first one's, or a submitted one's. */
+void wf_runtime_result(weft_runtime *rt, weft_task *t, int result);
+
+/* A thread from outside is about to hand something over, after which the runtime may come to its end, and still
+ * has to wake somebody then: drivers stay open until it leaves. */
+static inline void wf_runtime_visit(weft_runtime *rt)
+{
+    wf_add(&rt->visitors, 1, relaxed); /* ordered by what it hands over */
+}
+
+static inline void wf_runtime_leave(weft_runtime *rt)
+{
+    wf_sub(&rt->visitors, 1, release); /* partner: run_worker's load; rt is not touched any more */
+}
+
+/* Everything is done: let the workers go. */
+void wf_runtime_stop(weft_runtime *rt);
+
+#endif

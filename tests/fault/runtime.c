@@ -1,0 +1,318 @@
+/* runtime.c - scenarios: starting, spawning, scopes, offloading, threads from outside, dumps. */
+#include "tests/fault/scenario.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int start_one(void)
+{
+    return run_with(1, nothing, NULL);
+}
+
+static int start_three(void)
+{
+    return run_with(3, nothing, NULL);
+}
+
+static int start_deferred(void)
+{
+    return weft_run(&(weft_config){.workers = 2, .ring = WEFT_RING_DEFER, .pin = true}, nothing, NULL);
+}
+
+/* ---- Tasks ---------------------------------------------------------------------------------------- */
+
+enum { STORM = 300, SLEEPERS = 50, ARGS = 20 };
+
+struct storm {
+    WF_ATOMIC(unsigned) ran;
+    weft_event go_on;
+};
+
+struct large {
+    struct storm *storm;
+    int numbers[ARGS];
+};
+
+static int count_one(void *arg)
+{
+    struct storm *s = arg;
+    wf_add(&s->ran, 1, relaxed);
+    return weft_yield();
+}
+
+static int count_large(void *arg)
+{
+    struct large *l = arg;
+    for (int i = 0; i < ARGS; i++)
+        CHECK_EQ(l->numbers[i], i);
+    wf_add(&l->storm->ran, 1, relaxed);
+    return 0;
+}
+
+static int count_late(void *arg)
+{
+    struct storm *s = arg;
+    int err = weft_event_wait(&s->go_on); /* so many stacks at once */
+    wf_add(&s->ran, 1, relaxed);
+    return err;
+}
+
+static int storm(void *arg)
+{
+    struct storm storm = {0};
+    struct large large = {.storm = &storm};
+    weft_task *held[SLEEPERS];
+    (void)arg;
+    for (int i = 0; i < ARGS; i++)
+        large.numbers[i] = i;
+    WEFT_SCOPE(s);
+    for (int i = 0; i < SLEEPERS; i++)
+        held[i] = weft_spawn(&s, count_late, &storm);
+    for (int i = 0; i < STORM; i++)
+        weft_go(&s, count_one, &storm);
+    for (int i = 0; i < SLEEPERS; i++)
+        weft_go_copy(&s, count_large, &large, sizeof large);
+    weft_task *prepared = weft_prepare(&s, nothing, NULL);
+    weft_start(prepared);
+    weft_yield();
+    weft_event_set(&storm.go_on);
+    int first = 0;
+    for (int i = 0; i < SLEEPERS; i++) {
+        int err = weft_await(held[i]);
+        first = err < 0 && !first ? err : first;
+    }
+    int err = weft_scope_close(&s);
+    if (err == 0 && first == 0)
+        CHECK_EQ(wf_load(&storm.ran, relaxed), STORM + 2 * SLEEPERS);
+    return err ? err : first;
+}
+
+static int spawn_one(void)
+{
+    return run_with(1, storm, NULL);
+}
+
+static int spawn_three(void)
+{
+    return run_with(3, storm, NULL);
+}
+
+/* ---- Scopes --------------------------------------------------------------------------------------- */
+
+static int sleep_for_ever(void *arg)
+{
+    (void)arg;
+    return weft_sleep_until(weft_never());
+}
+
+static int nested(void *arg)
+{
+    WEFT_SCOPE(s);
+    weft_scope_set_deadline(&s, weft_after(2 * WEFT_MSEC));
+    for (int i = 0; i < 3; i++)
+        weft_go(&s, sleep_for_ever, arg);
+    int err = weft_scope_close(&s);
+    return err == -ETIMEDOUT ? 0 : err;
+}
+
+static int shielded(void *arg)
+{
+    WEFT_SCOPE(s);
+    weft_scope_shield(&s);
+    weft_go(&s, nested, arg);
+    return weft_scope_close(&s);
+}
+
+static int deadlines(void *arg)
+{
+    int err = weft_within(WEFT_MSEC, sleep_for_ever, arg);
+    if (err != -ETIMEDOUT)
+        return err;
+    WEFT_SCOPE(s);
+    for (int i = 0; i < 5; i++)
+        weft_go(&s, i % 2 ? shielded : nested, arg);
+    weft_task *t = weft_spawn(&s, sleep_for_ever, arg);
+    weft_cancel(t);
+    int ended = weft_await(t);
+    CHECK(ended == -ECANCELED || ended == -ENOMEM);
+    return weft_scope_close(&s);
+}
+
+static int scopes(void)
+{
+    return run_with(2, deadlines, NULL);
+}
+
+/* ---- Offloading ----------------------------------------------------------------------------------- */
+
+static int seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+static int offload_one(void *arg)
+{
+    int result = weft_offload(seven, arg);
+    CHECK(result == 7 || result < 0);
+    return result < 0 ? result : 0;
+}
+
+static int block_one(void *arg)
+{
+    (void)arg;
+    weft_blocking_begin();
+    weft_blocking_begin();
+    poll(NULL, 0, 1);
+    weft_blocking_end();
+    weft_blocking_end();
+    return weft_yield();
+}
+
+static int offload_many(void *arg)
+{
+    WEFT_SCOPE(s);
+    for (int i = 0; i < 6; i++)
+        weft_go(&s, i % 2 ? offload_one : block_one, arg);
+    return weft_scope_close(&s);
+}
+
+static int offload(void)
+{
+    return weft_run(&(weft_config){.workers = 2, .offload_max = 3}, offload_many, NULL);
+}
+
+static void ignore_stall(const weft_stall *stall, void *ctx)
+{
+    (void)stall;
+    wf_add((WF_ATOMIC(unsigned) *)ctx, 1, relaxed);
+}
+
+static int hold_worker(void *arg)
+{
+    WF_ATOMIC(unsigned) *stalls = arg;
+    weft_time start = weft_now();
+    while (!wf_load(stalls, relaxed))
+        if (weft_since(start) > 5 * WEFT_SEC) /* a watchdog that could not be had was to say so at the start */
+            return -ETIME;
+    return 0;
+}
+
+static int watchdog(void)
+{
+    WF_ATOMIC(unsigned) stalls = 0;
+    weft_config config = {.workers = 2, .stall_ns = WEFT_MSEC, .on_stall = ignore_stall, .ctx = (void *)&stalls};
+    return weft_run(&config, hold_worker, (void *)&stalls);
+}
+
+/* ---- From outside --------------------------------------------------------------------------------- */
+
+struct outsider {
+    weft_runtime *runtime;
+    weft_future answer;
+    weft_event submitted;
+    weft_scope *scope;
+    struct trouble trouble;
+    pthread_t thread;
+};
+
+static int answer(void *arg)
+{
+    struct outsider *o = arg;
+    weft_event_set(&o->submitted);
+    return 0;
+}
+
+/* A plain thread gives work, and stops some. */
+static void *interfere(void *arg)
+{
+    struct outsider *o = arg;
+    for (int i = 0; i < 20; i++)
+        fail(&o->trouble, weft_submit(o->runtime, answer, o));
+    weft_scope_cancel(o->scope);
+    weft_future_set(&o->answer, o);
+    return NULL;
+}
+
+static int outside_body(void *arg)
+{
+    struct outsider *o = arg;
+    WEFT_SCOPE(s);
+    weft_scope_shield(&s);
+    o->runtime = weft_runtime_self();
+    o->scope = &s;
+    for (int i = 0; i < 4; i++)
+        weft_go(&s, sleep_for_ever, o);
+    if (pthread_create(&o->thread, NULL, interfere, o) != 0)
+        return -EAGAIN;
+    void *value;
+    WEFT_SCOPE(inner);
+    weft_scope_shield(&inner);
+    int err = weft_future_await(&o->answer, &value);
+    CHECK_EQ(err, 0);
+    CHECK(value == o);
+    pthread_join(o->thread, NULL);
+    weft_scope_close(&inner);
+    err = weft_scope_close(&s);
+    return err ? err : cause(&o->trouble, wf_load(&o->trouble.first, acquire));
+}
+
+static int outside(void)
+{
+    struct outsider o = {0};
+    return run_with(2, outside_body, &o);
+}
+
+static int dump_body(void *arg)
+{
+    int *fd = arg;
+    WEFT_SCOPE(s);
+    for (int i = 0; i < 20; i++)
+        weft_go(&s, sleep_for_ever, NULL);
+    weft_prepare(&s, nothing, NULL);
+    weft_yield();
+    weft_dump(*fd);
+    weft_scope_cancel(&s);
+    return weft_scope_close(&s);
+}
+
+static int dump(void)
+{
+    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    int err = run_with(2, dump_body, &fd);
+    close(fd);
+    return err;
+}
+
+static void *run_another(void *arg)
+{
+    struct trouble *t = arg;
+    fail(t, run_with(2, offload_many, NULL));
+    return NULL;
+}
+
+static int two_at_once(void)
+{
+    struct trouble t = {0};
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, run_another, &t), 0);
+    fail(&t, run_with(2, storm, NULL));
+    pthread_join(thread, NULL);
+    return wf_load(&t.first, acquire);
+}
+
+const struct scenario runtime_scenarios[] = {
+    {"start_one", start_one},     {"start_three", start_three}, {"start_deferred", start_deferred},
+    {"spawn_one", spawn_one},     {"spawn_three", spawn_three}, {"scopes", scopes},
+    {"offload", offload},         {"watchdog", watchdog},       {"outside", outside},
+    {"dump", dump},               {"two_at_once", two_at_once}, {NULL, NULL},
+};

@@ -1,0 +1,185 @@
+/* queue.c - a worker's runnable tasks, and thieves (runtime/queue.h).
+ *
+ * Ring of four, begun just below 2^32, so that the counters wrap in every execution. What must hold: each task that was
+ * pushed is taken once, by somebody who sees all that was written to it before (the plain `result`), in the order in
+ * which it was pushed if one thread takes them.
+ *
+ *   with: WF_QUEUE_RING=4 WF_LOCK_SPINS=1 */
+#include "tests/model/model.h"
+
+#include "runtime/platform/lock.c"
+#include "runtime/queue.c"
+
+enum { TASKS_MAX = 8 };
+
+static struct wf_queue queue, loot[MODEL_THREADS_MAX];
+static weft_task task[TASKS_MAX];
+static unsigned pushed; /* by the owner */
+
+static void setup(void)
+{
+    wf_queue_open(&queue, false);
+    wf_store(&queue.head, UINT32_MAX - 1, relaxed);
+    wf_store(&queue.tail, UINT32_MAX - 1, relaxed);
+    for (int i = 0; i < MODEL_THREADS_MAX; i++)
+        wf_queue_open(&loot[i], false);
+}
+
+static void push(void)
+{
+    weft_task *t = &task[pushed++];
+    t->result = 1; /* what its body would read */
+    wf_queue_push(&queue, t);
+}
+
+/* It is ours alone, and whole. */
+static void run_task(weft_task *t)
+{
+    model_check(t->result == 1);
+    t->result = 2;
+}
+
+static bool pop(void)
+{
+    weft_task *t = wf_queue_pop(&queue);
+    if (t)
+        run_task(t);
+    return t != NULL;
+}
+
+static void steal(void)
+{
+    struct wf_queue *mine = &loot[model_self()];
+    weft_task *t = wf_queue_steal(&queue, mine), *before = NULL;
+    for (; t; t = wf_queue_pop(mine)) {
+        model_check(t > before); /* in order */
+        before = t;
+        run_task(t);
+    }
+}
+
+static void drain(void)
+{
+    while (pop())
+        continue;
+    for (unsigned i = 0; i < pushed; i++)
+        model_check(task[i].result == 2);
+    for (unsigned i = pushed; i < TASKS_MAX; i++)
+        model_check(task[i].result == 0);
+}
+
+/* ---- the ring ---- */
+
+static void owner(void)
+{
+    push();
+    push();
+    pop();
+    pop();
+}
+
+static void busy_owner(void)
+{
+    owner();
+    push();
+    pop();
+}
+
+MODEL(queue_steal, .setup = setup, .threads = {owner, steal, steal}, .finish = drain, .bound = 3, .outdated = -1)
+MODEL(queue_steal_more, .setup = setup, .threads = {busy_owner, steal, steal}, .finish = drain, .bound = 2,
+      .outdated = 2)
+
+/* ---- full, and rewritten while a thief is at it ---- */
+
+static void setup_half(void)
+{
+    setup();
+    push();
+    push();
+}
+
+static void fill(void)
+{
+    push();
+    push();
+    pop();
+    push();
+    push();
+}
+
+static void steal_twice(void)
+{
+    steal();
+    steal();
+}
+
+MODEL(queue_wrap, .setup = setup_half, .threads = {fill, steal}, .finish = drain, .bound = 3, .outdated = -1)
+
+/* ---- more than the ring holds ---- */
+
+static void overfill(void)
+{
+    for (int i = 0; i < 4; i++)
+        push();
+    for (int i = 0; i < 3; i++)
+        pop();
+}
+
+MODEL(queue_overflow, .setup = setup_half, .threads = {overfill, steal_twice}, .finish = drain, .bound = 2,
+      .outdated = 2)
+
+/* ---- the slot ---- */
+
+static void put_in_slot(weft_task *t)
+{
+    t->result = 1;
+    weft_task *before = wf_queue_slot(&queue, t);
+    if (before)
+        wf_queue_push(&queue, before);
+}
+
+static void slot_owner(void)
+{
+    pushed = 2;
+    put_in_slot(&task[0]);
+    put_in_slot(&task[1]);
+    weft_task *t = wf_queue_slot(&queue, NULL);
+    if (t)
+        run_task(t);
+    pop();
+}
+
+static void slot_thief(void)
+{
+    if (wf_load(&queue.slot, relaxed)) {
+        weft_task *t = wf_queue_slot(&queue, NULL);
+        if (t)
+            run_task(t);
+    }
+    steal();
+}
+
+MODEL(queue_slot, .setup = setup, .threads = {slot_owner, slot_thief, slot_thief}, .finish = drain, .bound = 2,
+      .outdated = -1)
+
+/* ---- two thieves at one victim, who steal from each other ---- */
+
+static void push_three(void)
+{
+    push();
+    push();
+    push();
+}
+
+static void rob_and_be_robbed(void)
+{
+    struct wf_queue *mine = &loot[model_self()];
+    weft_task *t = wf_queue_steal(&queue, mine);
+    if (!t)
+        t = wf_queue_steal(&loot[5 - model_self()], mine);
+    for (; t; t = wf_queue_pop(mine))
+        run_task(t);
+}
+
+MODEL(queue_stolen_twice, .setup = setup, .threads = {push_three, rob_and_be_robbed, rob_and_be_robbed},
+      .finish = drain, .bound = 2, .outdated = -1)

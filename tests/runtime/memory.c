@@ -1,0 +1,163 @@
+/* memory.c - tests of a runtime that is up when memory or threads run out: what fails says so, the rest goes on.
+ *
+ * Address space is limited, which makes mappings fail and hence stacks; what the allocator has mapped already is still
+ * there. Sanitizers reserve more than there is to limit, so under them there are no such tests. */
+#include "tests/runtime/with.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if TEST_SLOWNESS == 1
+
+/* Leave this process that many more bytes of address space. */
+static void leave_room(size_t bytes)
+{
+    size_t pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    CHECK(f && fscanf(f, "%zu", &pages) == 1);
+    fclose(f);
+    size_t limit = pages * (size_t)sysconf(_SC_PAGESIZE) + bytes;
+    CHECK_EQ(setrlimit(RLIMIT_AS, &(struct rlimit){limit, RLIM_INFINITY}), 0);
+}
+
+static void in_child(void (*body)(void))
+{
+    char said[4096];
+    int status = test_in_child(body, 15, said, sizeof said);
+    if (status != 0)
+        test_failed(__FILE__, __LINE__, "status %#x: %s", (unsigned)status, said);
+}
+
+enum { TASKS = 4000 };
+
+struct crowd {
+    weft_event go_on;
+    WF_ATOMIC(unsigned) ran;
+};
+
+static int wait_for_all(void *arg)
+{
+    struct crowd *c = arg;
+    wf_add(&c->ran, 1, relaxed);
+    return weft_event_wait(&c->go_on);
+}
+
+/* Each task wants a stack, for which there is no room after the first few hundred. */
+static int want_too_many_stacks(void *arg)
+{
+    static weft_task *task[TASKS];
+    struct crowd c = {0};
+    unsigned failed = 0;
+    (void)arg;
+    leave_room(8 << 20);
+    WEFT_SCOPE(s);
+    for (int i = 0; i < TASKS; i++)
+        task[i] = weft_spawn(&s, wait_for_all, &c);
+    CHECK_EQ(weft_sleep(10 * WEFT_MSEC), 0);
+    weft_event_set(&c.go_on);
+    for (int i = 0; i < TASKS; i++) {
+        int result = weft_await(task[i]);
+        CHECK(result == 0 || result == -ENOMEM);
+        failed += result != 0;
+    }
+    CHECK_EQ(weft_scope_close(&s), 0);
+    CHECK(failed > 0);
+    CHECK(wf_load(&c.ran, relaxed) > 0);
+    CHECK_EQ(failed + wf_load(&c.ran, relaxed), TASKS);
+    return 0;
+}
+
+/* A slab of stacks is 64 MiB, so tasks of a large stack fill it soon, and the next slab does not come. */
+static void run_out_of_stacks(void)
+{
+    for (unsigned workers = 1; workers <= 3; workers++) {
+        weft_config config = {.workers = workers, .stack_size = 256 << 10};
+        CHECK_EQ(setrlimit(RLIMIT_AS, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}), 0);
+        CHECK_EQ(weft_run(&config, want_too_many_stacks, NULL), 0);
+    }
+}
+
+TEST(memory, that_is_out_for_stacks_fails_tasks_and_not_the_runtime)
+{
+    in_child(run_out_of_stacks);
+}
+
+static int return_seven(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+/* From now on no thread can be started: limiting memory is not enough, since the C library keeps stacks. */
+static void refuse_threads(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static int want_a_thread(void *arg)
+{
+    pid_t worker = gettid();
+    (void)arg;
+    refuse_threads();
+    CHECK_EQ(weft_offload(return_seven, NULL), -EAGAIN);
+    weft_blocking_begin();
+    CHECK_EQ(gettid(), worker); /* it stays, and blocks its worker */
+    weft_blocking_begin();
+    weft_blocking_end();
+    weft_blocking_end();
+    CHECK_EQ(weft_yield(), 0);
+    return 0;
+}
+
+static void run_out_of_threads(void)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1}, want_a_thread, NULL), 0);
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2}, want_a_thread, NULL), -EAGAIN);
+}
+
+TEST(memory, or_a_thread_that_cannot_be_had_is_said_by_offload)
+{
+    in_child(run_out_of_threads);
+}
+
+/* The caller need not look at each weft_go, since the scope has failed. */
+static int go_on_and_on(void *arg)
+{
+    leave_room(4 << 20);
+    WEFT_SCOPE(s);
+    int result = 0;
+    for (long i = 0; i < 10000000 && result == 0; i++)
+        result = weft_go(&s, return_zero, arg);
+    CHECK_EQ(result, -ENOMEM);
+    CHECK_EQ(weft_checkpoint(), -ECANCELED);
+    CHECK_EQ(weft_await(weft_spawn(&s, return_zero, arg)), -ENOMEM);
+    CHECK_EQ(weft_scope_close(&s), -ENOMEM);
+    return 0;
+}
+
+static void run_out_of_tasks(void)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1}, go_on_and_on, NULL), 0);
+}
+
+TEST(memory, that_is_out_for_tasks_fails_their_scope)
+{
+    in_child(run_out_of_tasks);
+}
+
+#endif

@@ -1,0 +1,260 @@
+/* queue.c - tests of runtime/queue.c: order, overflow, theft, the wrap of its counters. */
+#include "runtime/queue.h"
+
+#include "runtime/platform/random.h"
+#include "tests/runtime/with.h"
+
+enum { TASKS = 4096, THIEVES = 3 };
+
+static weft_task task[TASKS];
+
+static unsigned index_of(const weft_task *t)
+{
+    return (unsigned)(t - task);
+}
+
+static struct wf_queue *new_queue(uint32_t start)
+{
+    struct wf_queue *q = aligned_alloc(64, sizeof *q);
+    CHECK(q != NULL);
+    memset(q, 0, sizeof *q);
+    wf_queue_open(q, false);
+    wf_store(&q->head, start, relaxed);
+    wf_store(&q->tail, start, relaxed);
+    return q;
+}
+
+static void push_range(struct wf_queue *q, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++)
+        wf_queue_push(q, &task[i]);
+}
+
+static void pop_range(struct wf_queue *q, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++)
+        CHECK_EQ(index_of(wf_queue_pop(q)), i);
+}
+
+TEST(queue, gives_tasks_back_in_the_order_they_came)
+{
+    struct wf_queue *q = new_queue(0);
+    CHECK(wf_queue_pop(q) == NULL);
+    push_range(q, 0, 200);
+    pop_range(q, 0, 200);
+    CHECK(wf_queue_pop(q) == NULL);
+    free(q);
+}
+
+TEST(queue, keeps_the_order_when_the_ring_overflows)
+{
+    struct wf_queue *q = new_queue(0);
+    push_range(q, 0, TASKS);
+    pop_range(q, 0, TASKS);
+    CHECK(wf_queue_pop(q) == NULL);
+    CHECK(!wf_queue_any(q));
+    free(q);
+}
+
+TEST(queue, lets_nobody_overtake_what_overflowed)
+{
+    struct wf_queue *q = new_queue(0);
+    push_range(q, 0, 300);
+    pop_range(q, 0, 10);
+    push_range(q, 300, 310); /* there is room in the ring, but not for these */
+    pop_range(q, 10, 310);
+    CHECK(wf_queue_pop(q) == NULL);
+    free(q);
+}
+
+TEST(queue, says_whether_there_was_nothing_before)
+{
+    struct wf_queue *q = new_queue(0);
+    CHECK(wf_queue_push(q, &task[0]));
+    CHECK(!wf_queue_push(q, &task[1]));
+    pop_range(q, 0, 2);
+    CHECK(wf_queue_push(q, &task[2]));
+    pop_range(q, 2, 3);
+    push_range(q, 0, WF_QUEUE_RING);
+    CHECK(!wf_queue_push(q, &task[WF_QUEUE_RING]));
+    free(q);
+}
+
+/* Random pushes, pops and thefts against counters: first in, first out, whatever lies where. */
+static void play_against_a_model(uint32_t start, bool alone, uint64_t seed)
+{
+    struct wf_queue *q = new_queue(start), *thief = new_queue(start + 7);
+    struct wf_random r = {seed};
+    unsigned pushed = 0, popped = 0;
+    q->alone = alone;
+    for (int i = 0; i < TEST_TIMES(200000); i++) {
+        unsigned burst = wf_random_below(&r, 8) ? 1 : wf_random_below(&r, 400);
+        bool push = wf_random_below(&r, 2);
+        for (unsigned n = 0; n < burst; n++) {
+            if (push && pushed - popped < TASKS) {
+                bool was_empty = pushed == popped;
+                CHECK_EQ(wf_queue_push(q, &task[pushed++ % TASKS]), was_empty);
+            } else if (!push) {
+                weft_task *t = wf_queue_pop(q);
+                CHECK_EQ(t == NULL, pushed == popped);
+                if (t)
+                    CHECK_EQ(index_of(t), popped++ % TASKS);
+            }
+        }
+        CHECK_EQ(wf_queue_any(q), pushed != popped);
+        if (!alone && wf_random_below(&r, 4) == 0)
+            for (weft_task *t = wf_queue_steal(q, thief); t; t = wf_queue_pop(thief))
+                CHECK_EQ(index_of(t), popped++ % TASKS);
+    }
+    free(q);
+    free(thief);
+}
+
+TEST(queue, agrees_with_a_model)
+{
+    play_against_a_model(0, false, 1);
+}
+
+TEST(queue, agrees_with_a_model_where_its_counters_wrap)
+{
+    play_against_a_model(UINT32_MAX - 1000, false, 2);
+    play_against_a_model(UINT32_MAX - 1000, true, 3);
+}
+
+TEST(queue, loses_half_of_its_tasks_rounded_up_to_a_thief)
+{
+    static const unsigned have[] = {1, 2, 3, 7, 100, 255, 256};
+    for (size_t i = 0; i < sizeof have / sizeof *have; i++) {
+        struct wf_queue *q = new_queue(0), *to = new_queue(0);
+        push_range(q, 0, have[i]);
+        weft_task *first = wf_queue_steal(q, to);
+        unsigned half = (have[i] + 1) / 2;
+        CHECK_EQ(index_of(first), 0);
+        pop_range(to, 1, half);
+        CHECK(wf_queue_pop(to) == NULL);
+        pop_range(q, half, have[i]);
+        CHECK(wf_queue_pop(q) == NULL);
+        free(q);
+        free(to);
+    }
+}
+
+TEST(queue, lets_a_thief_have_the_overflow_when_the_ring_is_empty)
+{
+    struct wf_queue *q = new_queue(0), *to = new_queue(0);
+    push_range(q, 0, WF_QUEUE_RING + 40);
+    for (unsigned left = WF_QUEUE_RING, from = 0; left > 0;) { /* thieves empty the ring */
+        unsigned half = (left + 1) / 2;
+        CHECK_EQ(index_of(wf_queue_steal(q, to)), from);
+        pop_range(to, from + 1, from + half);
+        from += half;
+        left -= half;
+    }
+    CHECK_EQ(index_of(wf_queue_steal(q, to)), WF_QUEUE_RING);
+    unsigned got = 1;
+    while (wf_queue_pop(to))
+        got++;
+    CHECK_EQ(got, 20);
+    pop_range(q, WF_QUEUE_RING + 20, WF_QUEUE_RING + 40);
+    CHECK(wf_queue_pop(q) == NULL);
+    free(q);
+    free(to);
+}
+
+TEST(queue, of_nothing_gives_a_thief_nothing)
+{
+    struct wf_queue *q = new_queue(5), *to = new_queue(9);
+    CHECK(wf_queue_steal(q, to) == NULL);
+    free(q);
+    free(to);
+}
+
+TEST(queue, has_one_slot_that_is_exchanged)
+{
+    struct wf_queue *q = new_queue(0);
+    CHECK(wf_queue_slot(q, &task[1]) == NULL);
+    CHECK(!wf_queue_any(q));
+    CHECK(wf_queue_slot(q, &task[2]) == &task[1]);
+    CHECK(wf_queue_slot(q, NULL) == &task[2]);
+    CHECK(wf_queue_slot(q, NULL) == NULL);
+    free(q);
+}
+
+/* An owner that pushes and pops, thieves that steal: everybody marks what they got. */
+struct arena {
+    struct wf_queue *victim;
+    WF_ATOMIC(bool) over;
+    WF_ATOMIC(uint64_t) taken;
+    WF_ATOMIC(unsigned) times[TASKS]; /* how often each was taken, of how often it was pushed */
+    uint32_t start;
+};
+
+static void mark(struct arena *a, weft_task *t)
+{
+    wf_add(&a->times[index_of(t)], 1, relaxed);
+    wf_add(&a->taken, 1, release);
+}
+
+static void *steal_all(void *arg)
+{
+    struct arena *a = arg;
+    struct wf_queue *own = new_queue(a->start);
+    for (;;) {
+        bool last = wf_load(&a->over, acquire);
+        weft_task *t = wf_queue_steal(a->victim, own);
+        if (!t && last)
+            break;
+        for (; t; t = wf_queue_pop(own))
+            mark(a, t);
+    }
+    free(own);
+    return NULL;
+}
+
+/* A task is pushed again only when it has been taken: laps of all tasks. */
+static void run_owner(struct arena *a, unsigned laps)
+{
+    struct wf_random r = {a->start};
+    for (unsigned lap = 0; lap < laps; lap++) {
+        for (unsigned i = 0; i < TASKS; i++) {
+            wf_queue_push(a->victim, &task[i]);
+            weft_task *t = wf_random_below(&r, 3) == 0 ? wf_queue_pop(a->victim) : NULL;
+            if (t)
+                mark(a, t);
+        }
+        while (wf_load(&a->taken, acquire) < (uint64_t)(lap + 1) * TASKS) {
+            weft_task *t = wf_queue_pop(a->victim);
+            if (t)
+                mark(a, t);
+            else
+                sched_yield();
+        }
+    }
+}
+
+static void torture(uint32_t start)
+{
+    unsigned laps = TEST_TIMES(200);
+    struct arena a = {.victim = new_queue(start), .start = start};
+    pthread_t id[THIEVES];
+    for (int i = 0; i < THIEVES; i++)
+        id[i] = start_thread(steal_all, &a);
+    run_owner(&a, laps);
+    wf_store(&a.over, true, release);
+    for (int i = 0; i < THIEVES; i++)
+        join_thread(id[i]);
+    CHECK(wf_queue_pop(a.victim) == NULL);
+    for (int i = 0; i < TASKS; i++)
+        CHECK_EQ(wf_load(&a.times[i], relaxed), laps);
+    free(a.victim);
+}
+
+TEST(queue, gives_every_task_to_exactly_one_of_owner_and_thieves)
+{
+    torture(0);
+}
+
+TEST(queue, gives_every_task_to_exactly_one_while_its_counters_wrap)
+{
+    torture(UINT32_MAX - 100 * TASKS);
+}
