@@ -170,7 +170,7 @@ static bool watch_push(struct watch *a)
         return false;
     wf_driver_push(a->driver, &sqe);
     if (wf_fd_is_closing(a->on))
-        wf_op_cancel(a->driver, a->user_data, true);
+        wf_op_cancel(a->driver, a->user_data, NULL, true);
     return true;
 }
 
@@ -250,7 +250,7 @@ static bool fd_dequeue(weft_case *c, weft_waiter *w)
     if (over)
         watch_free(a);
     else
-        wf_op_cancel(driver, user_data, true);
+        wf_op_cancel(driver, user_data, NULL, true);
     return !over;
 }
 

@@ -12,22 +12,24 @@
 #include "io/ring.h"
 #include "io/sys.h"
 #include "runtime/alloc.h"
+#include "runtime/platform/clock.h"
 #include "runtime/platform/lock.h"
 #include "runtime/platform/thread.h"
+#include "runtime/timer.h"
 #include "runtime/wait.h"
 
 #include <errno.h>
 
 WF_ATOMIC(struct wf_fd *) wf_fd_pages[WF_FD_PAGES];
 
-/* A task that closes a descriptor while others are inside. */
-struct closer {
-    struct wf_fd *file;
-    weft_waiter waiter; /* linked by prev and next, under closers_lock */
-};
+enum { TOLD, LATE }; /* what ends a closer's wait: who left last, or the time to cancel once more */
 
+/* A cancel can come too early to find a request, and a closer does not know whose these are: see op.c. */
+static const int64_t AGAIN_FIRST_NS = WEFT_MSEC, AGAIN_MAX_NS = 64 * WEFT_MSEC;
+
+/* Of tasks that close a descriptor while others are inside. */
 static struct wf_lock closers_lock;
-static weft_waiter *closers;
+static weft_waiter *closers; /* linked by prev and next; item is the word, and NULL once out of the list */
 
 struct wf_fd *wf_fd_grow(int fd, int *err)
 {
@@ -85,6 +87,7 @@ static void unlink_closer(weft_waiter *w)
         w->prev->next = w->next;
     else
         closers = w->next;
+    w->item = NULL;
 }
 
 /* The count came down to 0 while somebody closes. */
@@ -101,25 +104,43 @@ void wf_fd_tell_closer(struct wf_fd *f)
     wf_unlock(&closers_lock);
 }
 
-/* Suspends until nobody is inside. Who counts itself in only to find it closing may wake it for nothing. */
-static void wait_until_empty(struct wf_fd *f)
+static bool link_unless_empty(struct wf_fd *f, weft_waiter *me)
+{
+    wf_lock(&closers_lock);
+    bool empty = is_empty(f);
+    if (!empty)
+        link_closer(me);
+    wf_unlock(&closers_lock);
+    return !empty;
+}
+
+static void unlink_if_linked(weft_waiter *me)
+{
+    wf_lock(&closers_lock);
+    if (me->item)
+        unlink_closer(me);
+    wf_unlock(&closers_lock);
+}
+
+/* Suspends until nobody is inside, or until then. Who counts itself in only to find it closing may end it too. */
+static void wait_for_last(struct wf_fd *f, int64_t until_ns)
 {
     struct wf_wait *wait = wf_wait_self();
-    while (!is_empty(f)) {
-        weft_waiter me;
-        wf_wait_arm(wait, 0);
-        wf_waiter_init(&me, wait, 0);
-        me.item = f;
-        wf_lock(&closers_lock);
-        bool empty = is_empty(f);
-        if (!empty)
-            link_closer(&me);
-        wf_unlock(&closers_lock);
-        if (empty)
-            wf_wait_disarm(wait);
-        else
-            wf_wait_suspend(wait);
-    }
+    struct wf_timer timer = {0};
+    weft_waiter told, late;
+    wf_wait_arm(wait, 0);
+    wf_waiter_init(&told, wait, TOLD);
+    wf_waiter_init(&late, wait, LATE);
+    told.item = f;
+    wf_timer_wait(&timer, &late, until_ns);
+    bool waits = link_unless_empty(f, &told);
+    if (waits)
+        wf_wait_suspend(wait);
+    wf_timer_cancel(&timer);
+    if (waits)
+        unlink_if_linked(&told);
+    else
+        wf_wait_disarm(wait);
 }
 
 static void cancel_all(int fd, uint32_t marks)
@@ -146,9 +167,9 @@ int wf_fd_close(int fd)
     }
     if (word & WF_FD_CLOSING)
         return -EBADF;
-    if (word & WF_FD_COUNT) {
+    for (int64_t pause = AGAIN_FIRST_NS; !is_empty(f); pause = pause < AGAIN_MAX_NS ? 2 * pause : pause) {
         cancel_all(fd, (uint32_t)(word >> WF_FD_MARKS_SHIFT));
-        wait_until_empty(f);
+        wait_for_last(f, wf_clock_now() + pause);
     }
     wf_or(&f->word, WF_FD_RELEASING, acq_rel);
     err = wf_sys_close(fd);

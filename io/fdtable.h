@@ -11,7 +11,7 @@
  *     set CLOSING             from here on new calls get -EBADF
  *     cancel by descriptor    on the rings whose marks are set; a call checks CLOSING after it pushed, so that
  *                             it cancels itself when it came too late to be caught
- *     wait for count 0
+ *     wait for count 0        and cancel once more every so often: a cancel may come too early (op.c)
  *     set RELEASING, close(2), clear the flags and marks
  *
  * The kernel may hand the number out again before close(2) has returned. So a call that meets RELEASING cannot

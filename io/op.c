@@ -16,6 +16,10 @@
  * second, it finds the request. If it came first, it finds nothing; but then the task, which looks after its
  * own push, sees CANCELLING. The same holds for CLOSING, which a closer sets before it pushes (fdtable.h).
  *
+ * Nor by a cancel that comes too early. The kernel holds a request where cancels do not look for it (and say
+ * -ENOENT) from when it found the file ready to when its thread tries again; had another reader been quicker, it
+ * then waits as before. So such a cancel is repeated, while its task waits for that request, until it is found.
+ *
  * A cancel that comes very late, when the frame is used by another request, meets another generation. Should
  * 65,536 requests have gone by, it may cancel a stranger; whoever is cancelled and was not told to stop runs
  * the request again, so nothing is lost then either.
@@ -40,10 +44,10 @@ uint64_t wf_op_name(const void *record, uint64_t generation)
     return generation << GENERATION_SHIFT | address;
 }
 
-void wf_op_cancel(struct wf_driver *d, uint64_t user_data, bool at_home)
+void wf_op_cancel(struct wf_driver *d, uint64_t user_data, weft_task *t, bool at_home)
 {
-    struct io_uring_sqe sqe = {
-        .opcode = IORING_OP_ASYNC_CANCEL, .fd = -1, .addr = user_data, .user_data = WF_OP_IGNORED};
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_ASYNC_CANCEL, .fd = -1, .addr = user_data};
+    sqe.user_data = t ? wf_op_name(t, user_data >> GENERATION_SHIFT) | WF_OP_CANCEL : WF_OP_IGNORED;
     if (!at_home) {
         wf_ring_leave_request(d, &sqe);
         return;
@@ -79,7 +83,7 @@ int wf_op_once(weft_task *t, struct io_uring_sqe *sqe, struct wf_fd *on)
     wf_driver_push(d, sqe);
     bool stopped = wf_load(&t->wait.word, relaxed) & WF_WAIT_CANCELLING;
     if (WF_UNLIKELY(stopped || (on && wf_fd_is_closing(on))))
-        wf_op_cancel(d, sqe->user_data, true);
+        wf_op_cancel(d, sqe->user_data, t, true);
     wf_wait_suspend(&t->wait);
     return me.result == -ECANCELED ? why_cancelled(on) : me.result;
 }
@@ -99,7 +103,18 @@ int wf_op_run(weft_task *t, struct io_uring_sqe *sqe, struct wf_fd *on, short ev
     }
 }
 
-void wf_op_complete(uint64_t user_data, int result, uint32_t flags)
+/* A cancel found nothing. Does t still wait for what it was to end? The words can be those of t's next wait: then that
+ * one's request may be cancelled for nothing, which it bears. */
+static void cancel_again(struct wf_driver *d, weft_task *t, uint64_t generation)
+{
+    uint64_t word = wf_load(&t->wait.word, acquire); /* kept: user_data is then of this wait, or a later one */
+    uint64_t user_data = wf_load(&t->op.user_data, relaxed);
+    bool waits = (word & (WF_WAIT_STATE | WF_WAIT_OPERATION)) == (WF_WAIT_ARMED | WF_WAIT_OPERATION);
+    if (waits && user_data >> GENERATION_SHIFT == generation)
+        wf_op_cancel(d, user_data, t, true);
+}
+
+void wf_op_complete(struct wf_driver *d, uint64_t user_data, int result, uint32_t flags)
 {
     void *record = (void *)(uintptr_t)(user_data & ADDRESS);
     (void)flags; /* nothing here is multishot, so each completion is a request's only one */
@@ -112,6 +127,10 @@ void wf_op_complete(uint64_t user_data, int result, uint32_t flags)
     case WF_OP_CALL:
         ((struct wf_op_call *)record)->done(record, result);
         break;
+    case WF_OP_CANCEL:
+        if (result == -ENOENT)
+            cancel_again(d, record, user_data >> GENERATION_SHIFT);
+        break;
     default:
         break;
     }
@@ -120,5 +139,5 @@ void wf_op_complete(uint64_t user_data, int result, uint32_t flags)
 void wf_op_interrupt(weft_task *t, uint64_t user_data, void *driver)
 {
     struct wf_worker *w = wf_worker_self();
-    wf_op_cancel(driver, user_data, w && w->rt == wf_task_runtime(t));
+    wf_op_cancel(driver, user_data, t, w && w->rt == wf_task_runtime(t));
 }

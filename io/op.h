@@ -13,6 +13,7 @@ enum {
     WF_OP_TASK = 0,    /* the waiter of a task inside wf_op_once */
     WF_OP_CALL = 1,    /* a struct wf_op_call */
     WF_OP_IGNORED = 2, /* nothing: a request nobody waits for */
+    WF_OP_CANCEL = 3,  /* the task whose request this one cancels, named by the same generation */
     WF_OP_TAG = 3,
 };
 
@@ -36,8 +37,9 @@ int wf_op_run(weft_task *t, struct io_uring_sqe *sqe, struct wf_fd *on, short ev
 uint64_t wf_op_name(const void *record, uint64_t generation);
 
 /* Push a request to cancel the one with this user_data, behind it in the same ring, and have it submitted soon.
+ * t: the task that waits for it, so that the cancel is repeated while it finds nothing though t waits; or NULL.
  * at_home: by a worker of the runtime that the ring belongs to. */
-void wf_op_cancel(struct wf_driver *d, uint64_t user_data, bool at_home);
+void wf_op_cancel(struct wf_driver *d, uint64_t user_data, weft_task *t, bool at_home);
 
 static inline struct io_uring_sqe wf_op_sqe(uint8_t opcode, int fd, const void *addr, uint32_t len,
                                             uint64_t off)

@@ -261,7 +261,7 @@ static void complete(struct ring *r, const struct io_uring_cqe *batch, unsigned 
     wf_add(&r->d.completions, ended, relaxed);
     for (unsigned i = 0; i < count; i++) {
         if (WF_LIKELY(batch[i].user_data != BELL))
-            wf_op_complete(batch[i].user_data, batch[i].res, batch[i].flags);
+            wf_op_complete(&r->d, batch[i].user_data, batch[i].res, batch[i].flags);
         else
             heard_bell(r, batch[i].flags);
     }

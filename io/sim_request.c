@@ -246,12 +246,20 @@ static bool cancel_one(struct request *q)
     return true;
 }
 
+/* The kernel holds it for its thread to try it again. A poll is never held so: it is asked, and waits, in one. */
+static bool is_out_of_sight(struct request *q)
+{
+    return q->stage < UNWANTED && q->r.sqe.opcode != IORING_OP_POLL_ADD && wf_interpret_events(&q->r) &&
+           wf_sim_fault(WEFT_SIM_EARLY_CANCEL);
+}
+
 static int cancel(struct wf_sim_ring *r, const struct io_uring_sqe *sqe)
 {
     int cancelled = 0, late = 0;
     for (struct request *q = all, *next; q; q = next) {
         next = q->next;
-        if (q->ring != r || q->r.sqe.opcode == IORING_OP_ASYNC_CANCEL || !wf_interpret_means(sqe, &q->r.sqe))
+        if (q->ring != r || q->r.sqe.opcode == IORING_OP_ASYNC_CANCEL || !wf_interpret_means(sqe, &q->r.sqe) ||
+            is_out_of_sight(q))
             continue;
         bool is_late = !cancel_one(q);
         cancelled += !is_late;

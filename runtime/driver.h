@@ -103,6 +103,6 @@ unsigned wf_driver_park(struct wf_driver *d, int64_t deadline_ns);
 void wf_driver_wake(struct wf_driver *d);
 
 /* Defined by io/op.c. */
-void wf_op_complete(uint64_t user_data, int result, uint32_t flags);
+void wf_op_complete(struct wf_driver *d, uint64_t user_data, int result, uint32_t flags);
 
 #endif

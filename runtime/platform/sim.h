@@ -35,7 +35,7 @@ enum wf_sim_stream {
     WF_SIM_USER,     /* weft_sim_below */
     WF_SIM_SELECT,   /* wf_random_here */
     WF_SIM_FAULTS,   /* from here on one for each class, by its bit's number */
-    WF_SIM_STREAMS = WF_SIM_FAULTS + 17
+    WF_SIM_STREAMS = WF_SIM_FAULTS + 18
 };
 
 int wf_sim_streams_begin(uint64_t seed); /* and without events; -ENOMEM */

@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLASSES = 17, RATE_MAX = 250 };
+enum { CLASSES = 18, RATE_MAX = 250 };
 
 static const char *const names[CLASSES] = {"delay",       "short",      "eintr",       "eagain",
                                            "busy",        "overflow",   "nobufs",      "nofiles",
                                            "late-cancel", "reset",      "late-timer",  "slow-thread",
                                            "no-thread",   "no-memory",  "spurious",    "held-back",
-                                           "no-stack"};
+                                           "no-stack",    "early-cancel"};
 
 static struct {
     unsigned taken, on; /* by this seed; and at this moment */

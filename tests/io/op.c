@@ -26,7 +26,7 @@ static void push_later(struct wf_driver *d, const struct io_uring_sqe *sqe)
 }
 
 /* What headers have declared under its own name. */
-void slow_op_complete(uint64_t user_data, int result, uint32_t flags);
+void slow_op_complete(struct wf_driver *d, uint64_t user_data, int result, uint32_t flags);
 void slow_op_interrupt(weft_task *t, uint64_t user_data, void *driver);
 
 #define wf_driver_push push_later
@@ -121,7 +121,7 @@ TEST(op, is_cancelled_when_the_close_overtakes_it)
 static void cancel_the_one_before(struct wf_driver *d, uint64_t user_data)
 {
     void *frame = (void *)(uintptr_t)(user_data & ADDRESS);
-    slow_op_cancel(d, slow_op_name(frame, (user_data >> GENERATION_SHIFT) - 1) | WF_OP_TASK, true);
+    slow_op_cancel(d, slow_op_name(frame, (user_data >> GENERATION_SHIFT) - 1) | WF_OP_TASK, NULL, true);
 }
 
 static int writes_one_byte(void *arg)

@@ -36,9 +36,9 @@ struct wf_driver *ring_of_this_worker(void)
     return this_worker;
 }
 
-void ring_completes(uint64_t user_data, int result, uint32_t flags)
+void ring_completes(struct wf_driver *d, uint64_t user_data, int result, uint32_t flags)
 {
-    (void)flags;
+    (void)d, (void)flags;
     CHECK(result >= 0);
     atomic_fetch_add(&disorder, user_data < atomic_exchange(&last_seen, user_data));
     atomic_fetch_add(&sum, user_data - COUNTED);

@@ -158,9 +158,9 @@ MODEL_PLAIN struct wf_driver *wf_worker_driver(void)
     return self == OWNER || self == 0 ? driver : is_worker[self] ? &other_driver : NULL;
 }
 
-void wf_op_complete(uint64_t user_data, int result, uint32_t flags)
+void wf_op_complete(struct wf_driver *d, uint64_t user_data, int result, uint32_t flags)
 {
-    (void)flags;
+    (void)d, (void)flags;
     model_check(result == 1 && user_data <= RECORDS);
     model_check(record[user_data].written == (int)user_data);
     model_check(wf_add(&record[user_data].completions, 1, relaxed) == 0);

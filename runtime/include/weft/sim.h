@@ -38,9 +38,10 @@ enum weft_sim_fault {
     WEFT_SIM_NO_MEMORY = 1 << 13,    /* memory is out */
     WEFT_SIM_SPURIOUS = 1 << 14,     /* a futex returns for nothing */
     WEFT_SIM_HELD_BACK = 1 << 15,    /* the kernel keeps completions of a computing worker until it comes by */
-    WEFT_SIM_GENTLE = 0xcd3f,        /* all that a correct program need not notice: no errors but passing ones */
+    WEFT_SIM_EARLY_CANCEL = 1 << 17, /* a cancel comes too early, and finds nothing */
+    WEFT_SIM_GENTLE = 0x2cd3f,       /* all that a correct program need not notice: no errors but passing ones */
     WEFT_SIM_NO_STACK = 1 << 16,     /* a task gets no stack, and ends with -ENOMEM without having run */
-    WEFT_SIM_ALL = 0x1ffff
+    WEFT_SIM_ALL = 0x3ffff
 };
 
 /* Zero means default, so {0} is a good config: seed 0, no faults. */
