@@ -4,7 +4,7 @@
  *
  * SECONDS (5 by default) are shared by runtimes of 1, 2, 3 and 8 workers, or are all for one of WORKERS. What a
  * program checks, it checks with CHECK of tests/test.h; it prints how much it did. All chance follows from
- * STRESS_SEED (0, if it is not set). tests/soak runs all of them for as long as one likes: with many seeds, on one
+ * STRESS_SEED (0, if it is not set). One that does not come to an end says which tasks it has, and aborts. tests/soak runs all of them for as long as one likes: with many seeds, on one
  * core and on all, beside a process that wants the cores for itself. */
 #ifndef STRESS_H
 #define STRESS_H
@@ -13,7 +13,11 @@
 #include "runtime/platform/random.h"
 #include "tests/test.h"
 
+#include <signal.h>
+#include <unistd.h>
 #include <weft.h>
+
+enum { STRESS_PATIENCE_SEC = 90 };
 
 static weft_time stress_end;
 static unsigned stress_workers;
@@ -62,11 +66,20 @@ static inline void stress_run(const char *name, unsigned workers, double seconds
     fflush(stdout);
 }
 
+static void stress_stands_still(int signal)
+{
+    (void)signal;
+    weft_dump(STDERR_FILENO);
+    abort();
+}
+
 static inline int stress_main(int argc, char **argv, const char *name, weft_fn fn)
 {
     static const unsigned each[] = {1, 2, 3, 8};
     double seconds = argc > 1 ? atof(argv[1]) : 5;
     size_t n = sizeof each / sizeof *each;
+    signal(SIGALRM, stress_stands_still);
+    alarm((unsigned)seconds + STRESS_PATIENCE_SEC);
     if (argc > 2)
         stress_run(name, (unsigned)atoi(argv[2]), seconds, fn);
     else
