@@ -4,8 +4,9 @@
  *
  * SECONDS (5 by default) are shared by runtimes of 1, 2, 3 and 8 workers, or are all for one of WORKERS. What a
  * program checks, it checks with CHECK of tests/test.h; it prints how much it did. All chance follows from
- * STRESS_SEED (0, if it is not set). One that does not come to an end says which tasks it has, and aborts. tests/soak runs all of them for as long as one likes: with many seeds, on one
- * core and on all, beside a process that wants the cores for itself. */
+ * STRESS_SEED (0, if it is not set). One that does not come to an end says which tasks it has, and aborts. tests/soak
+ * runs all of them for as long as one likes: with many seeds, on one core and on all, beside a process that wants the
+ * cores for itself. */
 #ifndef STRESS_H
 #define STRESS_H
 
