@@ -49,6 +49,12 @@ void wf_idle_sleep(struct wf_idle *i, unsigned worker, bool searching);
 /* Take the bit back. False: somebody has claimed this worker, which therefore counts as a searcher. */
 bool wf_idle_wake_self(struct wf_idle *i, unsigned worker);
 
+/* Has anybody nothing to do? A hint, unless fences say more. */
+static inline bool wf_idle_any(struct wf_idle *i)
+{
+    return wf_load(&i->asleep, relaxed) || wf_load(&i->searching, relaxed);
+}
+
 /* Claim a sleeper to be woken, the next one from `near` on; it counts as a searcher from now on. -1: somebody
  * searches already, or nobody sleeps. Begins with a full fence. */
 int wf_idle_claim(struct wf_idle *i, unsigned near);

@@ -1,6 +1,7 @@
 /* scope.c - open, own, close. How a stop travels is in stop.c; the whole picture is in scope.h. */
 #include "runtime/scope.h"
 
+#include "runtime/fork.h"
 #include "runtime/panic.h"
 #include "runtime/platform/clock.h"
 #include "runtime/worker.h"
@@ -23,6 +24,11 @@ void wf_scope_open_root(struct wf_scope *s)
     wf_store(&s->pending, WF_SCOPE_ROOT_TASKS, relaxed);
 }
 
+static struct wf_forks *forks_of(weft_task *t)
+{
+    return wf_forks_of(wf_load(&t->stack, relaxed));
+}
+
 void weft_scope_open(weft_scope *scope)
 {
     weft_task *t = wf_task_require("weft_scope_open");
@@ -37,6 +43,7 @@ void weft_scope_open(weft_scope *scope)
     wf_store(&s->stop, wf_scope_stop_reason(t), relaxed);
     t->inner = s;
     wf_unlock(&t->lock);
+    forks_of(t)->open.scope = s;
 }
 
 bool wf_scope_count_ends(struct wf_scope *s, int64_t n)
@@ -91,6 +98,10 @@ static int close_scope(struct wf_scope *s)
     weft_task *t = wf_task_require("weft_scope_close");
     WF_REQUIRE(s->open && s->opener == t, "scope closed by a task that did not open it, or twice");
     WF_REQUIRE(t->inner == s, "scope closed while a scope inside it is open");
+    struct wf_forks *forks = forks_of(t);
+    WF_REQUIRE(!wf_forks_any(forks) || forks->open.newest->scope != s,
+               "scope closed before what was forked in it was joined");
+    forks->open.scope = s->outer;
     join(s);
     wf_timer_cancel(&s->deadline);
     wf_lock(&t->lock);

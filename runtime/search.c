@@ -10,6 +10,7 @@
  * lying. */
 #include "runtime/worker.h"
 
+#include "runtime/fork.h"
 #include "runtime/panic.h"
 #include "runtime/platform/clock.h"
 
@@ -196,6 +197,16 @@ static int64_t watch_until(struct wf_worker *w)
     return wf_clock_now() + w->lookout_ns;
 }
 
+/* Nobody has work for us, but who runs may have forked what nobody else can see. Once our bit is set. */
+static void ask_for_forks(struct wf_worker *w)
+{
+    for (unsigned i = 0; i + 1 < w->rt->worker_count; i++) {
+        weft_task *t = wf_load(&w->rt->workers[w->victims[i]].current, acquire); /* D2 */
+        if (t)
+            wf_forks_want(t);
+    }
+}
+
 static void park(struct wf_worker *w, int64_t deadline)
 {
     int64_t timer = wf_load(&w->wheel.next_ns, relaxed);
@@ -221,6 +232,7 @@ static void sleep_until_work(struct wf_worker *w)
         return; /* looking out has found something */
     wf_idle_sleep(idle, w->index, w->searching);
     w->searching = false;
+    ask_for_forks(w);
     if (!work_anywhere(w))
         park(w, watch_until(w));
     if (!wf_idle_wake_self(idle, w->index))

@@ -1,38 +1,35 @@
 /* worker.c - the loop: whom to run next, and how to get there.
  *
- * The loop runs on task stacks. A fresh task is called, right there, by the loop; when it returns, the loop goes
- * on with the next one on the same stack, so tasks that never suspend cost no switch. A task that suspends
- * picks its successor itself: a started one is switched to directly, a fresh one (or nothing) gets a stack with
- * a new loop on it. A loop that picks a started task switches to it and gives its own stack back. So a worker
- * has at most one loop, and every other stack belongs to a task.
+ * The loop runs on task stacks. A fresh task is called, right there, by the loop; when it returns, the loop goes on
+ * with the next one on the same stack, so tasks that never suspend cost no switch. A task that suspends picks its
+ * successor itself: a started one is switched to directly, a fresh one (or nothing) gets a stack with a new loop on
+ * it. A loop that picks a started task switches to it and gives its own stack back. So a worker has at most one loop,
+ * and every other stack belongs to a task.
  *
  *     task A suspends                          its stack stands, with A on it
  *       -> B is started: switch                A's stack | B's stack
  *       -> C is fresh:   switch to a new loop, which calls C
  *       -> nobody:       switch to a new loop, which looks around, polls, steals, sleeps
  *
- * Whoever leaves a stack cannot finish leaving: it still stands on it. So it notes what is left to do
- * (enum wf_left), and the side that arrives does it first of all: only then may others run that task.
+ * Whoever leaves a stack cannot finish leaving: it still stands on it. So it notes what is left to do (enum wf_left),
+ * and the side that arrives does it first of all: only then may others run that task.
  *
- * On a thread's own stack there is a base loop, for the first step, the last one, and for when memory for
- * stacks is out: then started tasks go on, and a fresh one ends with -ENOMEM without having run.
+ * On a thread's own stack there is a base loop, for the first step, the last one, and for when memory for stacks is
+ * out: then started tasks go on, and a fresh one ends with -ENOMEM without having run.
  *
  * After any switch the thread may be another one: `w` is read anew, and nothing else about it is kept. */
 #include "runtime/worker.h"
 
 #include "runtime/child.h"
+#include "runtime/fork.h"
 #include "runtime/panic.h"
 
-enum {
-    SLOT_RUNS_MAX = 3,     /* times in a row that the slot goes before the queue */
-    NUMBER_BATCH = 1024
-};
+enum { NUMBER_BATCH = 1024, SLOT_RUNS_MAX = 3 }; /* times in a row that the slot goes before the queue */
 
 WF_UNOBSERVED static void loop(void *stack);
 
-/* The steps of a switch are inlined where they are taken: a call each made a yield a fifth dearer. To ThreadSanitizer a
- * step is not observed, as it reads a task on the worker's side; UNSEEN are those that others take too, and OBSERVED
- * what a step calls and what must be seen. */
+/* The steps of a switch are inlined where they are taken: calls made a yield a fifth dearer. ThreadSanitizer observes no
+ * step, as it reads a task on the worker's side; UNSEEN: others take it too; OBSERVED: what it calls and must be seen. */
 #if defined(WF_TSAN)
 #define STEP static WF_UNOBSERVED
 #define UNSEEN WF_UNOBSERVED
@@ -328,12 +325,14 @@ void wf_worker_suspend(weft_task *t)
     if (WF_UNLIKELY(!w))
         wf_child_refuse("a call that suspends");
     WF_REQUIRE(w, "a call that suspends between weft_blocking_begin and weft_blocking_end");
+    wf_forks_before_wait(t);
     wf_store(&t->state, WF_TASK_WAITING, relaxed);
     leave(w, t, WF_LEFT_PARKING);
 }
 
 void wf_worker_leave_for_pool(weft_task *t)
 {
+    wf_forks_before_wait(t);
     wf_store(&t->state, WF_TASK_BLOCKING, relaxed);
     leave(wf_worker_self(), t, WF_LEFT_BLOCKING);
 }
@@ -372,6 +371,7 @@ WF_UNOBSERVED static struct wf_worker *call(struct wf_worker *w, weft_task *t, s
     wf_store(&t->stack, s, relaxed);
     wf_side_new(&t->side, &w->base);
     wf_side_clear_below(s->low);
+    wf_side_clear(s->room, sizeof s->room);
     wf_side_take(t->side);
     wf_side_get(&t->fn);
     int result = t->fn(t->arg);
@@ -381,6 +381,7 @@ WF_UNOBSERVED static struct wf_worker *call(struct wf_worker *w, weft_task *t, s
     WF_REQUIRE(w, "a task returned between weft_blocking_begin and weft_blocking_end");
     WF_REQUIRE(!t->inner, "a task returned with a scope open");
     WF_REQUIRE(t->pins == 0, "a task returned pinned");
+    WF_REQUIRE(!wf_forks_any(wf_forks_of(s)), "a task returned before what it forked was joined");
     disown(w, t);
     wf_store(&w->current, NULL, relaxed);
     wf_store(&t->stack, NULL, relaxed);
@@ -423,6 +424,7 @@ static void end_unrun(struct wf_worker *w, weft_task *t)
     begin(w, t);
     disown(w, t);
     wf_store(&w->current, NULL, relaxed);
+    wf_fork_refused(t);
     wf_task_finish(w, t, -ENOMEM);
 }
 

@@ -4,6 +4,7 @@
 
 #include <weft/base.h>
 #include <weft/chan.h>
+#include <weft/fork.h>
 #include <weft/future.h>
 #include <weft/io.h>
 #include <weft/lock.h>

@@ -54,7 +54,7 @@ enum {
     GUARD_MIN = 64 << 10,
     COLOURS = 15,
     COLOUR_STEP = 64,
-    TOP_MAX = 1024,    /* descriptor and colour */
+    TOP_MAX = 1088,    /* descriptor and colour */
     MAPS_SPARE = 2048, /* mappings left to everybody else: threads, allocators, libraries */
     GUARD_INSTALL = 102,        /* MADV_GUARD_INSTALL of Linux 6.13: Debian 12's headers are older */
     PIDFD_SELF_THREAD = -10000, /* of Linux 6.14, likewise */

@@ -31,6 +31,8 @@ enum {
     WF_STACK_CUT = 16,                        /* how many fresh ones are cut at once; each touches a page */
 };
 
+enum { WF_STACK_ROOM = 80 };
+
 /* The descriptor, at the top of the stack it describes; by whoever holds the stack. */
 struct wf_stack {
     struct wf_context context; /* where to go on; zeroed at first */
@@ -40,6 +42,7 @@ struct wf_stack {
     struct wf_stack *batch;    /* in the pool, of the first in a batch: the next batch */
     unsigned batch_size;
     unsigned valgrind;         /* Valgrind's name for it; constant */
+    char room[WF_STACK_ROOM] __attribute__((aligned(16))); /* for who runs on it: runtime/fork.h; zeroed at first */
 } __attribute__((aligned(16)));
 
 struct wf_stack_pool {

@@ -9,6 +9,7 @@
 #define SCENARIOS(X)                                                                                         \
     /* tour.c */ X(lazy) X(eager) X(gather) X(future) X(stall) X(cpu) X(offload) X(timeout) X(cancel)        \
     X(channel) X(echo) X(select)                                                                             \
+    /* fork.c */ X(forks) X(loops)                                                                           \
     /* flow.c */ X(fan) X(pipeline) X(pool) X(pingpong) X(pinned) X(orders)                                  \
     /* stop.c */ X(cancel_storm) X(deadline_storm) X(scope_tree) X(held_failures)                            \
     /* time.c */ X(timers) X(timer_churn)                                                                    \

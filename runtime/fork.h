@@ -1,0 +1,78 @@
+/* fork.h - what a task has forked and not joined yet; the public half is in weft/fork.h.
+ *
+ *     bottom <-> fork <-> fork <-> fork <-> fork <-- newest
+ *                          ^ offered           oldest first; all up to here are tasks, or were
+ *
+ * It lies in the room at the top of the task's stack, so that it is where the stack is touched anyway, and so that any
+ * thread may write `wanted` at any time: that memory stays as long as the runtime. The rest is the task's alone.
+ *
+ * Offering makes a task of the oldest fork that is none yet. From then on two may begin it: that task, and the parent,
+ * which comes to its join. A word in the task's copy of its arguments decides: it outlives the fork, which is in the
+ * parent's frame. Whoever changes it first calls the function. If that is the parent, what is left is a task with
+ * nothing to do, which ends by itself; else the parent waits for the task's end.
+ *
+ * Nobody offers unless it is wanted, so a fork that nobody takes costs some stores. A worker that is about to sleep
+ * raises `wanted` in whoever runs; a task that has waited raises its own. At its next fork the task clears it, looks
+ * whether anybody sleeps or searches, and if so offers one, unless its worker's queue has something to take anyway,
+ * and raises it again.
+ *
+ * Ordering: X1 the fork task's exchange of `begun` (acq_rel) <-> the parent's: one of them is first. What the parent
+ *              wrote before it offered comes with the task (queue.h); what the call wrote, with its end (wait.h).
+ *           X2 clearing wanted, fence, looking for sleepers <-> X3 going to sleep, fence (I3), raising wanted: either
+ *              the sleeper is seen, or its wish stays. */
+#ifndef WF_FORK_H
+#define WF_FORK_H
+
+#include "runtime/task.h"
+
+#include <weft/fork.h>
+
+struct wf_forks {
+    weft_forks open; /* first: what users point to */
+    weft_fork bottom;
+    weft_fork *offered;
+};
+_Static_assert(sizeof(struct wf_forks) <= WF_STACK_ROOM, "they fit the room at the top of a stack");
+
+/* Of the task that runs on this stack. All zero at first. */
+static inline struct wf_forks *wf_forks_of(struct wf_stack *s)
+{
+    return (struct wf_forks *)(void *)s->room;
+}
+
+/* Has it forked what it has not joined? */
+static inline bool wf_forks_any(struct wf_forks *f)
+{
+    return f->open.newest && f->open.newest != &f->bottom;
+}
+
+/* ... of which nobody else knows? */
+static inline bool wf_forks_hidden(struct wf_forks *f)
+{
+    return f->open.newest != f->offered;
+}
+
+void wf_forks_offer_all(weft_task *t, struct wf_forks *f);
+
+/* [T--] t, the caller, is about to wait: offer all it has forked, and look who has nothing to do when it forks again,
+ * as whoever goes to sleep meanwhile does not find it running. */
+static inline void wf_forks_before_wait(weft_task *t)
+{
+    struct wf_forks *f = wf_forks_of(wf_load(&t->stack, relaxed));
+    if (__builtin_expect(wf_forks_hidden(f), 0))
+        wf_forks_offer_all(t, f);
+    wf_shared_store(&f->open.wanted, 1, relaxed);
+}
+
+/* Somebody has nothing to do; t is whoever ran a moment ago on another worker. */
+static inline void wf_forks_want(weft_task *t)
+{
+    struct wf_stack *s = wf_load(&t->stack, acquire); /* kept: the stack's room was zeroed before */
+    if (s && !wf_shared_load(&wf_forks_of(s)->open.wanted, relaxed))
+        wf_shared_store(&wf_forks_of(s)->open.wanted, 1, relaxed); /* X3 */
+}
+
+/* t cannot run for want of memory. If it is a fork, its parent calls it instead. */
+void wf_fork_refused(weft_task *t);
+
+#endif
