@@ -28,8 +28,8 @@ enum { NUMBER_BATCH = 1024, SLOT_RUNS_MAX = 3 }; /* times in a row that the slot
 
 WF_UNOBSERVED static void loop(void *stack);
 
-/* The steps of a switch are inlined where they are taken: calls made a yield a fifth dearer. ThreadSanitizer observes no
- * step, as it reads a task on the worker's side; UNSEEN: others take it too; OBSERVED: what it calls and must be seen. */
+/* The steps of a switch are inlined where they are taken: calls made a yield a fifth dearer. ThreadSanitizer observes
+ * none, as they read tasks on the worker's side; UNSEEN: others take it too; OBSERVED: called by it, and to be seen. */
 #if defined(WF_TSAN)
 #define STEP static WF_UNOBSERVED
 #define UNSEEN WF_UNOBSERVED
@@ -216,8 +216,7 @@ STEP void arrive(struct wf_worker *w)
     weft_task *t = w->left_task;
     w->left = WF_LEFT_NOTHING;
     switch (left) {
-    case WF_LEFT_NOTHING:
-        break;
+    case WF_LEFT_NOTHING: break;
     case WF_LEFT_PARKING:
         disown(w, t);
         if (!wf_wait_park(&t->wait))
