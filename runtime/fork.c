@@ -39,7 +39,7 @@ weft_forks *weft_forks_self(void)
 static int begin_elsewhere(void *arg)
 {
     struct offer *o = arg;
-    if (wf_swap(&o->begun, true, acq_rel)) { /* X1: its parent has called it, and is gone perhaps */
+    if (wf_swap(&o->begun, true, relaxed)) { /* X1: its parent has called it, and is gone perhaps */
         wf_task_self()->held = false;        /* nobody waits for our end */
         return 0;
     }
@@ -132,7 +132,7 @@ bool weft_fork_settle(weft_forks *forks, weft_fork *fork)
     forks->newest = fork->older;
     f->offered = fork->older; /* those before it were offered before it */
     weft_task *t = fork->task;
-    if (!wf_swap(&offer_of(t)->begun, true, acq_rel)) /* X1 */
+    if (!wf_swap(&offer_of(t)->begun, true, relaxed)) /* X1 */
         return true;
     weft_task *self = wf_task_require("a join");
     wait_for(self, t);
@@ -144,7 +144,7 @@ bool weft_fork_settle(weft_forks *forks, weft_fork *fork)
 
 void wf_fork_refused(weft_task *t)
 {
-    if (t->fn == begin_elsewhere && wf_swap(&offer_of(t)->begun, true, acq_rel)) /* X1 */
+    if (t->fn == begin_elsewhere && wf_swap(&offer_of(t)->begun, true, relaxed)) /* X1 */
         t->held = false;
 }
 

@@ -16,8 +16,8 @@
  * whether anybody sleeps or searches, and if so offers one, unless its worker's queue has something to take anyway,
  * and raises it again.
  *
- * Ordering: X1 the fork task's exchange of `begun` (acq_rel) <-> the parent's: one of them is first. What the parent
- *              wrote before it offered comes with the task (queue.h); what the call wrote, with its end (wait.h).
+ * Ordering: X1 the fork task's exchange of `begun` <-> the parent's: one of them is first, and no more is asked of it.
+ *              What the parent wrote comes with the task (queue.h); what the call wrote, with its end (task.c).
  *           X2 clearing wanted, fence, looking for sleepers <-> X3 going to sleep, fence (I3), raising wanted: either
  *              the sleeper is seen, or its wish stays. */
 #ifndef WF_FORK_H
@@ -67,7 +67,7 @@ static inline void wf_forks_before_wait(weft_task *t)
 /* Somebody has nothing to do; t is whoever ran a moment ago on another worker. */
 static inline void wf_forks_want(weft_task *t)
 {
-    struct wf_stack *s = wf_load(&t->stack, acquire); /* kept: the stack's room was zeroed before */
+    struct wf_stack *s = wf_load(&t->stack, relaxed);
     if (s && !wf_shared_load(&wf_forks_of(s)->open.wanted, relaxed))
         wf_shared_store(&wf_forks_of(s)->open.wanted, 1, relaxed); /* X3 */
 }

@@ -25,6 +25,7 @@
 #include "runtime/platform/local.h"
 
 static weft_task task[MODEL_THREADS_MAX];
+static struct wf_stack task_stack[MODEL_THREADS_MAX]; /* for what they fork: runtime/fork.h */
 static struct wf_scope family; /* of all of them */
 static WF_ATOMIC(uint32_t) runnable[MODEL_THREADS_MAX];
 
@@ -32,6 +33,7 @@ static WF_ATOMIC(uint32_t) runnable[MODEL_THREADS_MAX];
 static __attribute__((unused)) void task_open(unsigned n)
 {
     task[n].scope = &family;
+    wf_store(&task[n].stack, &task_stack[n], relaxed);
     task[n].wait.task = &task[n];
     task[n].listed = true;
 }
