@@ -105,6 +105,48 @@ static int spawn_three(void)
     return run_with(3, storm, NULL);
 }
 
+/* ---- Forks ---------------------------------------------------------------------------------------- */
+
+/* Whatever is refused, each is called once: what gets no task or no stack is called by its parent. */
+static unsigned count_forked(weft_forks *forks, struct storm *s);
+WEFT_FORKABLE(unsigned, count_forked, struct storm *)
+
+static unsigned count_forked(weft_forks *forks, struct storm *s)
+{
+    (void)forks;
+    weft_event_wait(&s->go_on);
+    return wf_add(&s->ran, 1u, relaxed) < STORM;
+}
+
+static int fork_storm(void *arg)
+{
+    static struct count_forked_fork f[STORM];
+    struct storm storm = {0};
+    weft_forks *forks = weft_forks_self();
+    unsigned ran = 0;
+    (void)arg;
+    for (int i = 0; i < STORM; i++)
+        count_forked_fork(forks, &f[i], &storm);
+    int err = weft_sleep(100 * WEFT_USEC); /* they all begin meanwhile */
+    weft_yield();
+    weft_event_set(&storm.go_on);
+    for (int i = STORM - 1; i >= 0; i--)
+        ran += count_forked_join(forks, &f[i]);
+    CHECK_EQ(ran, STORM);
+    CHECK_EQ(wf_load(&storm.ran, relaxed), STORM);
+    return err;
+}
+
+static int fork_one(void)
+{
+    return run_with(1, fork_storm, NULL);
+}
+
+static int fork_three(void)
+{
+    return run_with(3, fork_storm, NULL);
+}
+
 /* ---- Scopes --------------------------------------------------------------------------------------- */
 
 static int sleep_for_ever(void *arg)
@@ -314,5 +356,6 @@ const struct scenario runtime_scenarios[] = {
     {"start_one", start_one},     {"start_three", start_three}, {"start_deferred", start_deferred},
     {"spawn_one", spawn_one},     {"spawn_three", spawn_three}, {"scopes", scopes},
     {"offload", offload},         {"watchdog", watchdog},       {"outside", outside},
-    {"dump", dump},               {"two_at_once", two_at_once}, {NULL, NULL},
+    {"dump", dump},               {"two_at_once", two_at_once}, {"fork_one", fork_one},
+    {"fork_three", fork_three},   {NULL, NULL},
 };
