@@ -7,9 +7,8 @@
  *     /work    after some computing, which is offloaded
  *     /late    never in time: 503
  *
- * One task per connection reads its requests one after the other. There is no state machine of events: where
- * a connection is, is where its task is. The parser takes lines as they become complete, and looks at each
- * byte once, however slowly they come.
+ * One task per connection reads its requests one after the other. There is no state machine of events: where a
+ * connection is, is where its task is. The parser takes lines as they become complete, and looks at each byte once.
  *
  * Whatever a peer decides has a limit, and every wait has a deadline that some scope carries:
  *
@@ -35,12 +34,8 @@
 
 enum { CONNECTIONS_MAX = 10000, HEAD_MAX = 8192, REPLY_MAX = 512, LINGER_MAX = 1 << 20 };
 
-#define IDLE_NS   (60 * WEFT_SEC)
-#define HEAD_NS   (2 * WEFT_SEC)
-#define ANSWER_NS (1 * WEFT_SEC)
-#define REPLY_NS  (5 * WEFT_SEC)
-#define LINGER_NS (1 * WEFT_SEC)
-#define DRAIN_NS  (1 * WEFT_SEC)
+static const int64_t IDLE_NS = 60 * WEFT_SEC, HEAD_NS = 2 * WEFT_SEC, ANSWER_NS = WEFT_SEC, REPLY_NS = 5 * WEFT_SEC,
+                     LINGER_NS = WEFT_SEC, DRAIN_NS = WEFT_SEC;
 
 struct server {
     const char *endpoint;
@@ -449,9 +444,7 @@ int main(int argc, char **argv)
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
     sigprocmask(SIG_BLOCK, &stop, NULL); /* before any thread starts: they all inherit it */
-    struct server server = {
-        .endpoint = argc > 1 ? argv[1] : "127.0.0.1:8080",
-        .signals = signalfd(-1, &stop, SFD_CLOEXEC),
-    };
+    struct server server = {.endpoint = argc > 1 ? argv[1] : "127.0.0.1:8080",
+                            .signals = signalfd(-1, &stop, SFD_CLOEXEC)};
     return server.signals < 0 || weft_run(NULL, app, &server) < 0;
 }
