@@ -7,14 +7,20 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 
-/* On the soft driver, with one worker and with several; no descriptor is left behind. */
+/* On the soft driver, whatever the environment wants, which outranks a config. */
+static void on_soft_with(unsigned workers, weft_fn body)
+{
+    unsetenv("WEFT_DRIVER");
+    CHECK_EQ(weft_run(&(weft_config){.workers = workers, .driver = WEFT_DRIVER_SOFT}, body, NULL), 0);
+}
+
+/* With one worker and with several; no descriptor is left behind. */
 static void on_soft(weft_fn body)
 {
     static const unsigned shapes[] = {1, 2, 4};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         int before = open_descriptors();
-        weft_config config = {.workers = shapes[i], .driver = WEFT_DRIVER_SOFT};
-        CHECK_EQ(weft_run(&config, body, NULL), 0);
+        on_soft_with(shapes[i], body);
         CHECK_EQ(open_descriptors(), before);
     }
 }
@@ -604,7 +610,7 @@ static int be_heard_for(void *arg)
 TEST(soft, is_served_by_another_worker)
 {
     for (int i = 0; i < TEST_TIMES(50); i++)
-        CHECK_EQ(weft_run(&(weft_config){.workers = 2, .driver = WEFT_DRIVER_SOFT}, be_heard_for, NULL), 0);
+        on_soft_with(2, be_heard_for);
 }
 
 /* Requests that wait do not keep a worker from sleeping. */
@@ -628,5 +634,5 @@ static int sleep_soundly(void *arg)
 
 TEST(soft, sleeps_while_requests_wait)
 {
-    CHECK_EQ(weft_run(&(weft_config){.workers = 1, .driver = WEFT_DRIVER_SOFT}, sleep_soundly, NULL), 0);
+    on_soft_with(1, sleep_soundly);
 }
