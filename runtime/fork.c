@@ -10,6 +10,7 @@
 struct offer {
     weft_fork *fork;
     WF_ATOMIC(bool) begun; /* somebody calls it: the task, or its parent */
+    bool refused;          /* it was the task, and it had no stack */
 };
 _Static_assert(sizeof(struct offer) <= WF_TASK_INLINE_ARGS, "an offer fits its task");
 
@@ -64,6 +65,7 @@ static bool offer(struct wf_worker *w, weft_task *self, struct wf_forks *f)
     t->held = true; /* by its parent */
     offer_of(t)->fork = fork;
     wf_store(&offer_of(t)->begun, false, relaxed);
+    offer_of(t)->refused = false;
     fork->task = t;
     f->offered = fork;
     wf_scope_count_start(s, self);
@@ -136,16 +138,19 @@ bool weft_fork_settle(weft_forks *forks, weft_fork *fork)
         return true;
     weft_task *self = wf_task_require("a join");
     wait_for(self, t);
-    bool refused = t->result == -ENOMEM;
+    bool refused = offer_of(t)->refused;
     struct wf_worker *w = wf_worker_self();
     wf_task_put(&w->rt->tasks, &w->tasks, t);
     return refused;
 }
 
-void wf_fork_refused(weft_task *t)
+bool wf_fork_excuses(weft_task *t)
 {
-    if (t->fn == begin_elsewhere && wf_swap(&offer_of(t)->begun, true, relaxed)) /* X1 */
-        t->held = false;
+    if (t->fn != begin_elsewhere)
+        return false;
+    t->held = !wf_swap(&offer_of(t)->begun, true, relaxed); /* X1: else nobody waits for its end */
+    offer_of(t)->refused = true;
+    return true;
 }
 
 /* ---- loops ---- */

@@ -72,7 +72,7 @@ static inline void wf_forks_want(weft_task *t)
         wf_shared_store(&wf_forks_of(s)->open.wanted, 1, relaxed); /* X3 */
 }
 
-/* t cannot run for want of memory. If it is a fork, its parent calls it instead. */
-void wf_fork_refused(weft_task *t);
+/* t cannot run for want of memory. True: it is a fork, which its parent calls instead. */
+bool wf_fork_excuses(weft_task *t);
 
 #endif

@@ -423,8 +423,7 @@ static void end_unrun(struct wf_worker *w, weft_task *t)
     begin(w, t);
     disown(w, t);
     wf_store(&w->current, NULL, relaxed);
-    wf_fork_refused(t);
-    wf_task_finish(w, t, -ENOMEM);
+    wf_task_finish(w, t, wf_fork_excuses(t) ? 0 : -ENOMEM);
 }
 
 void wf_worker_run(struct wf_worker *w)
