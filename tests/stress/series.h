@@ -68,7 +68,7 @@ static inline double series_growth(const struct series *s)
     return series_median(slopes, pairs) * n;
 }
 
-/* How much the memory of a process, in KiB, may seem to have grown under a mixed load: 5 % or 2 MiB, whatever is more. */
+/* How much the memory of a process, in KiB, may seem to have grown under a mixed load: 5 % or 2 MiB, what is more. */
 static inline double series_memory_slack(const struct series *s)
 {
     double percent = series_usual(s) / 20;
