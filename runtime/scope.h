@@ -33,7 +33,7 @@ struct wf_scope {
     WF_ATOMIC(int) stop;      /* 0, -ETIMEDOUT, -ECANCELED: why everything inside should stop */
     WF_ATOMIC(int) own;       /* the same, as far as it was raised in this very scope */
     WF_ATOMIC(bool) expired;  /* by its own deadline */
-    WF_ATOMIC(int) error;     /* the first failure of a task that nobody holds */
+    WF_ATOMIC(int) error;     /* the first failure of a task that nobody holds, or that memory was out for */
     WF_ATOMIC(int) visits;    /* stops that still have to pass through here */
     WF_ATOMIC(int) queued;    /* it is in the list of some stop */
     bool shield;              /* by the opener, under the opener's lock */
@@ -91,7 +91,7 @@ static inline bool wf_scope_told(struct wf_scope *s, int result)
     return (result == -ECANCELED || result == -ETIMEDOUT) && wf_load(&s->stop, relaxed);
 }
 
-/* A task that nobody holds has failed in s. */
+/* A task that nobody holds has failed in s, or there was no memory for one. */
 void wf_scope_fail(struct wf_scope *s, int error);
 
 void wf_scope_stop(struct wf_scope *s, int reason); /* as raised in s itself; any thread */

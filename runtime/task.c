@@ -292,7 +292,7 @@ void weft_start(weft_task *t)
 
 /* ---- end ---- */
 
-void wf_task_finish(struct wf_worker *w, weft_task *t, int result)
+void wf_task_finish(struct wf_worker *w, weft_task *t, int result, bool has_run)
 {
     struct wf_scope *s = t->scope;
     if (t->listed)
@@ -308,6 +308,8 @@ void wf_task_finish(struct wf_worker *w, weft_task *t, int result)
             wf_fire(r, result);
         }
         wf_unlock(&t->lock);
+        if (WF_UNLIKELY(!has_run))
+            wf_scope_fail(s, result); /* only now, so that who awaits t is given its result and not the stop */
     } else {
         if (WF_UNLIKELY(s->is_root))
             wf_runtime_result(w->rt, t, result);

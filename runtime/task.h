@@ -142,9 +142,9 @@ const char *wf_task_place(const weft_task *t);
 /* The same for a task that goes on meanwhile: its name is copied, the place is a literal. A snapshot. */
 const char *wf_task_describe(const weft_task *t, char name[WF_TASK_TEXT_MAX]);
 
-/* Its body has returned, on its own stack: give the result to whoever awaits it and to its scope. The task
- * must not be touched any more. */
-void wf_task_finish(struct wf_worker *w, weft_task *t, int result);
+/* Its body has returned, on its own stack; or it never ran, which fails its scope even if somebody holds it. Give the
+ * result to whoever awaits it and to its scope. The task must not be touched any more. */
+void wf_task_finish(struct wf_worker *w, weft_task *t, int result, bool has_run);
 
 /* For weft_select(): is t done, with what result; wait for it; stop waiting (false: it has fired). */
 bool wf_task_ready(weft_task *t, int *ret);

@@ -15,7 +15,7 @@
  * and the side that arrives does it first of all: only then may others run that task.
  *
  * On a thread's own stack there is a base loop, for the first step, the last one, and for when memory for stacks is
- * out: then started tasks go on, and a fresh one ends with -ENOMEM without having run.
+ * out: then started tasks go on, and a fresh one ends with -ENOMEM, unrun, and fails its scope.
  *
  * After any switch the thread may be another one: `w` is read anew, and nothing else about it is kept. */
 #include "runtime/worker.h"
@@ -385,7 +385,7 @@ WF_UNOBSERVED static struct wf_worker *call(struct wf_worker *w, weft_task *t, s
     wf_store(&w->current, NULL, relaxed);
     wf_store(&t->stack, NULL, relaxed);
     void *side = t->side;
-    wf_task_finish(w, t, result);
+    wf_task_finish(w, t, result, true);
     wf_side_take(wf_side_of(&w->base));
     wf_side_end(side);
     wf_side_clear_below(s->low);
@@ -423,7 +423,8 @@ static void end_unrun(struct wf_worker *w, weft_task *t)
     begin(w, t);
     disown(w, t);
     wf_store(&w->current, NULL, relaxed);
-    wf_task_finish(w, t, wf_fork_excuses(t) ? 0 : -ENOMEM);
+    bool excused = wf_fork_excuses(t);
+    wf_task_finish(w, t, excused ? 0 : -ENOMEM, excused);
 }
 
 void wf_worker_run(struct wf_worker *w)

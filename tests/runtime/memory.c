@@ -37,15 +37,30 @@ static void in_child(void (*body)(void))
 enum { TASKS = 4000 };
 
 struct crowd {
-    weft_event go_on;
+    weft_event never;
     WF_ATOMIC(unsigned) ran;
 };
 
-static int wait_for_all(void *arg)
+static int wait_in_the_crowd(void *arg)
 {
     struct crowd *c = arg;
     wf_add(&c->ran, 1, relaxed);
-    return weft_event_wait(&c->go_on);
+    return weft_event_wait(&c->never);
+}
+
+/* How many of these tasks, which are being stopped, have found no stack. */
+static unsigned count_the_unrun(weft_task *const task[TASKS])
+{
+    unsigned unrun = 0;
+    WEFT_SCOPE(s);
+    weft_scope_shield(&s);
+    for (int i = 0; i < TASKS; i++) {
+        int result = weft_await(task[i]);
+        CHECK(result == -ECANCELED || result == -ENOMEM);
+        unrun += result == -ENOMEM;
+    }
+    CHECK_EQ(weft_scope_close(&s), 0);
+    return unrun;
 }
 
 /* Each task wants a stack, for which there is no room after the first few hundred. */
@@ -53,24 +68,19 @@ static int want_too_many_stacks(void *arg)
 {
     static weft_task *task[TASKS];
     struct crowd c = {0};
-    unsigned failed = 0;
-    (void)arg;
     leave_room(8 << 20);
     WEFT_SCOPE(s);
     for (int i = 0; i < TASKS; i++)
-        task[i] = weft_spawn(&s, wait_for_all, &c);
-    CHECK_EQ(weft_sleep(10 * WEFT_MSEC), 0);
-    weft_event_set(&c.go_on);
-    for (int i = 0; i < TASKS; i++) {
-        int result = weft_await(task[i]);
-        CHECK(result == 0 || result == -ENOMEM);
-        failed += result != 0;
-    }
-    CHECK_EQ(weft_scope_close(&s), 0);
-    CHECK(failed > 0);
+        task[i] = weft_spawn(&s, wait_in_the_crowd, &c);
+    CHECK_EQ(weft_sleep(10 * WEFT_SEC), -ECANCELED);
+    unsigned unrun = count_the_unrun(task);
+    CHECK_EQ(weft_scope_close(&s), -ENOMEM);
+    CHECK(unrun > 0);
     CHECK(wf_load(&c.ran, relaxed) > 0);
-    CHECK_EQ(failed + wf_load(&c.ran, relaxed), TASKS);
-    return 0;
+    CHECK_EQ(unrun + wf_load(&c.ran, relaxed), TASKS);
+    WEFT_SCOPE(again);
+    CHECK_EQ(weft_await(weft_spawn(&again, return_zero, arg)), 0);
+    return weft_scope_close(&again);
 }
 
 /* A slab of stacks is 64 MiB, so tasks of a large stack fill it soon, and the next slab does not come. */
@@ -87,6 +97,115 @@ TEST(memory, that_is_out_for_stacks_fails_tasks_and_not_the_runtime)
 {
     in_child(run_out_of_stacks);
 }
+
+/* ---- one task that finds no stack ---- */
+
+enum { HUGE_STACK = 256 << 20, ONE_HUGE_STACK = 400 << 20, NO_HUGE_STACK = 100 << 20 }; /* and some room beside it */
+
+struct pair {
+    int (*start)(weft_scope *s, struct pair *p); /* the one that finds no stack; what its opener is told */
+    int sibling;                                 /* how that one ended, which has a stack */
+    bool ran;
+};
+
+static int be_its_sibling(void *arg)
+{
+    struct pair *p = arg;
+    return p->sibling = weft_sleep(10 * WEFT_SEC);
+}
+
+static int note_that_it_ran(void *arg)
+{
+    *(bool *)arg = true;
+    return 0;
+}
+
+static int just_go(weft_scope *s, struct pair *p)
+{
+    CHECK_EQ(weft_go(s, note_that_it_ran, &p->ran), 0);
+    return weft_sleep(10 * WEFT_SEC);
+}
+
+static int hold_it(weft_scope *s, struct pair *p)
+{
+    weft_task *t = weft_spawn(s, note_that_it_ran, &p->ran);
+    int told = weft_sleep(10 * WEFT_SEC);
+    CHECK(weft_done(t));
+    return told;
+}
+
+static int hold_and_await_it_late(weft_scope *s, struct pair *p)
+{
+    weft_task *t = weft_spawn(s, note_that_it_ran, &p->ran);
+    int told = weft_sleep(10 * WEFT_SEC);
+    CHECK_EQ(weft_await(t), -ENOMEM);
+    return told;
+}
+
+static int hold_and_await_it(weft_scope *s, struct pair *p)
+{
+    CHECK_EQ(weft_await(weft_spawn(s, note_that_it_ran, &p->ran)), -ENOMEM);
+    return weft_sleep(10 * WEFT_SEC);
+}
+
+static int prepare_and_await_it(weft_scope *s, struct pair *p)
+{
+    CHECK_EQ(weft_await(weft_prepare(s, note_that_it_ran, &p->ran)), -ENOMEM);
+    return weft_sleep(10 * WEFT_SEC);
+}
+
+static int start_a_pair(void *arg)
+{
+    struct pair *p = arg;
+    leave_room(ONE_HUGE_STACK);
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_go(&s, be_its_sibling, p), 0);
+    let_all_run();
+    CHECK_EQ(p->start(&s, p), -ECANCELED);
+    CHECK_EQ(weft_scope_close(&s), -ENOMEM);
+    CHECK_EQ(p->sibling, -ECANCELED);
+    CHECK(!p->ran);
+    return weft_checkpoint();
+}
+
+static void start_pairs(void)
+{
+    int (*const starts[])(weft_scope *, struct pair *) = {just_go, hold_it, hold_and_await_it_late, hold_and_await_it,
+                                                          prepare_and_await_it};
+    weft_config config = {.workers = 1, .stack_size = HUGE_STACK};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        CHECK_EQ(setrlimit(RLIMIT_AS, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}), 0);
+        CHECK_EQ(weft_run(&config, start_a_pair, &(struct pair){.start = starts[i]}), 0);
+    }
+}
+
+TEST(memory, that_is_out_for_one_stack_stops_the_scope_however_its_task_was_started)
+{
+    in_child(start_pairs);
+}
+
+static int submit_one(void *arg)
+{
+    leave_room(NO_HUGE_STACK);
+    CHECK_EQ(weft_submit(weft_runtime_self(), note_that_it_ran, arg), 0);
+    for (int i = 0; i < 1000; i++) /* it has its turn while we have the stack */
+        CHECK_EQ(weft_yield(), 0);
+    return 0;
+}
+
+static void submit_without_stacks(void)
+{
+    bool ran = false;
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1, .stack_size = HUGE_STACK}, submit_one, &ran), -ENOMEM);
+    CHECK(!ran);
+}
+
+TEST(memory, that_is_out_for_the_stack_of_what_was_submitted_is_the_runtimes_failure)
+{
+    in_child(submit_without_stacks);
+}
+
+/* ---- threads, tasks ---- */
 
 static int return_seven(void *arg)
 {

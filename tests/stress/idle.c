@@ -3,7 +3,7 @@
  *     stress_idle [SECONDS]
  *
  * With a thousand timers and deadlines open, far away, no thread of weft's runs at all: none goes to sleep during that
- * time, since none has woken. Shared by runtimes of 1, 2, 3 and 8 workers, after half a second each to settle. */
+ * time, since none has woken. Shared by runtimes of 1, 2, 3 and 8 workers, each from when all of its threads sleep. */
 #include "runtime/platform/atomic.h"
 #include "tests/test.h"
 
@@ -13,39 +13,59 @@
 #include <unistd.h>
 #include <weft.h>
 
-/* Voluntary context switches of one thread, -1 if it is none of weft's: they have its name, but for worker 0, which
- * is the thread of main. */
-static long sleeps_of_thread(const char *id)
+/* What is seen of weft's threads. */
+struct look {
+    long sleeps;      /* how often any of them went to sleep: voluntary context switches */
+    unsigned threads; /* how many there are */
+    bool all_sleep;
+};
+
+/* They have its name, but for worker 0, which is the thread of main. */
+static void look_at_thread(const char *id, struct look *ret)
 {
-    char path[300], line[256];
-    long n, sleeps = -1;
+    char path[300], line[256], state = 0;
+    long sleeps = 0;
     bool ours = atol(id) == getpid();
     snprintf(path, sizeof path, "/proc/self/task/%s/status", id);
     FILE *f = fopen(path, "re");
     while (f && fgets(line, sizeof line, f)) {
         ours |= strncmp(line, "Name:\tweft-", 11) == 0;
-        if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1)
-            sleeps = n;
+        (void)sscanf(line, "State: %c", &state);
+        (void)sscanf(line, "voluntary_ctxt_switches: %ld", &sleeps);
     }
     if (f)
         fclose(f);
-    return ours ? sleeps : -1;
+    if (ours) {
+        ret->threads++;
+        ret->sleeps += sleeps;
+        ret->all_sleep &= state == 'S';
+    }
 }
 
-/* How often any thread went to sleep. */
-static long sleeps_of_all_threads(unsigned *threads)
+static struct look look(void)
 {
-    long sum = 0;
+    struct look seen = {.all_sleep = true};
     DIR *dir = opendir("/proc/self/task");
     CHECK(dir != NULL);
-    *threads = 0;
-    for (struct dirent *e; (e = readdir(dir));) {
-        long sleeps = e->d_name[0] == '.' ? -1 : sleeps_of_thread(e->d_name);
-        *threads += sleeps >= 0;
-        sum += sleeps >= 0 ? sleeps : 0;
-    }
+    for (struct dirent *e; (e = readdir(dir));)
+        if (e->d_name[0] != '.')
+            look_at_thread(e->d_name, &seen);
     closedir(dir);
-    return sum;
+    return seen;
+}
+
+/* Workers sleep in slices of a few milliseconds while others are awake; who has slept for more than that, together with
+ * all others, sleeps for good. Until then: two looks so far apart, all asleep in both, and nobody awake in between. */
+static struct look look_when_all_sleep(void)
+{
+    struct timespec some_slices = {0, 50000000};
+    struct look before, now = look();
+    do {
+        nanosleep(&some_slices, NULL);
+        before = now;
+        now = look();
+    } while (!before.all_sleep || !now.all_sleep || before.sleeps != now.sleeps || before.threads != now.threads);
+    return now;
 }
 
 enum { SLEEPERS = 1000 };
@@ -63,20 +83,17 @@ static int return_zero(void *arg)
 
 struct idleness {
     double seconds;
-    long before, after;
-    unsigned threads;
+    struct look before, after;
 };
 
 static void *measure(void *arg)
 {
     struct idleness *i = arg;
     pthread_setname_np(pthread_self(), "measure"); /* it has inherited a worker's */
-    struct timespec settle = {0, 500000000}; /* until all sleep; too short only makes the count larger */
     struct timespec quiet = {(time_t)i->seconds, (long)((i->seconds - (double)(time_t)i->seconds) * 1e9)};
-    nanosleep(&settle, NULL);
-    i->before = sleeps_of_all_threads(&i->threads);
-    nanosleep(&quiet, NULL);
-    i->after = sleeps_of_all_threads(&i->threads);
+    i->before = look_when_all_sleep();
+    nanosleep(&quiet, NULL); /* this is what is measured */
+    i->after = look();
     return NULL;
 }
 
@@ -104,10 +121,11 @@ int main(int argc, char **argv)
     for (int n = 0; n < 4; n++) {
         struct idleness i = {.seconds = seconds / 4};
         CHECK_EQ(weft_run(&(weft_config){.workers = workers[n]}, be_idle, &i), 0);
-        printf("idle, %u workers: %ld wake-ups in %.1f s\n", workers[n], i.after - i.before, i.seconds);
+        long woken = i.after.sleeps - i.before.sleeps;
+        printf("idle, %u workers: %ld wake-ups in %.1f s\n", workers[n], woken, i.seconds);
         fflush(stdout);
-        CHECK_EQ(i.threads, workers[n] + 1); /* the workers, and one of the pool */
-        CHECK_EQ(i.after - i.before, 0);
+        CHECK_EQ(i.after.threads, workers[n] + 1); /* the workers, and one of the pool */
+        CHECK_EQ(woken, 0);
     }
     return 0;
 }

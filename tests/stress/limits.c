@@ -218,6 +218,7 @@ static bool is_running(struct victim *v)
     return !v->has_ended;
 }
 
+/* At random moments, and for so long: that is what is tried out; nobody waits for anything here. */
 static void pause_up_to(struct wf_random *r, uint32_t us)
 {
     struct timespec t = {0, (long)wf_random_below(r, us) * 1000};

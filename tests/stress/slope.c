@@ -4,11 +4,8 @@
  *     stress_slope SECONDS WORKERS leak      with a descriptor lost in each round: must be noticed
  *
  * Two loads, each in rounds of equal work after which the process looks at itself: runtimes that are started and
- * stopped, and one runtime with TCP connections (half of them broken off), timers, calls on the pool and stops. The
- * first half of the rounds does not count, as caches fill.
- *
- * Judged is the slope of the rest after Theil and Sen: the median of the slopes between all pairs of rounds, on which
- * no single round has influence, nor a quarter of them. What may be found:
+ * stopped, and one runtime with TCP connections (half of them broken off), timers, calls on the pool and stops. How
+ * the rounds are judged is in series.h. What may be found:
  *
  *     descriptors, threads   less than one more over all these rounds
  *     mappings               fewer than eight more: the allocator cuts and joins some
@@ -16,13 +13,14 @@
  *                            is more. Neither is judged under a sanitizer, which keeps what was freed.
  *
  * Time decides how many rounds there are, at least 40, and nothing else. */
+#include "tests/stress/series.h"
 #include "tests/stress/stress.h"
 
 #include <dirent.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ROUNDS_MIN = 40, ROUNDS_MAX = 400, CLIENTS = 12, SLEEPERS = 20, JOBS = 6, ENDPOINT_MAX = 32, POOL_MAX = 4 };
+enum { ROUNDS_MIN = 40, CLIENTS = 12, SLEEPERS = 20, JOBS = 6, ENDPOINT_MAX = 32, POOL_MAX = 4 };
 
 /* ---- what a process holds ---- */
 
@@ -62,63 +60,41 @@ static double resident_kib(void)
     return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1024;
 }
 
-struct rounds {
-    unsigned count;
-    double figure[FIGURES][ROUNDS_MAX];
-};
-
-static struct rounds seen;
+static struct series seen[FIGURES];
 static bool leaks;
 
 static void look(void)
 {
-    CHECK(seen.count < ROUNDS_MAX);
-    seen.figure[MEMORY][seen.count] = resident_kib();
-    seen.figure[DESCRIPTORS][seen.count] = entries_of("/proc/self/fd");
-    seen.figure[THREADS][seen.count] = entries_of("/proc/self/task");
-    seen.figure[MAPPINGS][seen.count] = lines_of("/proc/self/maps");
-    seen.count++;
+    series_add(&seen[MEMORY], resident_kib());
+    series_add(&seen[DESCRIPTORS], entries_of("/proc/self/fd"));
+    series_add(&seen[THREADS], entries_of("/proc/self/task"));
+    series_add(&seen[MAPPINGS], lines_of("/proc/self/maps"));
     if (leaks)
         CHECK(dup(STDERR_FILENO) >= 0);
     stress_count();
 }
 
+static unsigned rounds(void)
+{
+    return seen[MEMORY].count;
+}
+
 static bool more_rounds(void)
 {
-    return seen.count < ROUNDS_MIN || (!stress_over() && seen.count < ROUNDS_MAX);
+    return rounds() < ROUNDS_MIN || (!stress_over() && rounds() < SERIES_MAX);
 }
 
-/* ---- the slope ---- */
-
-static int compare(const void *a, const void *b)
+static void forget_rounds(void)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, size_t n)
-{
-    qsort(v, n, sizeof *v, compare);
-    return v[n / 2];
-}
-
-static double slope_of(const double *y, size_t n)
-{
-    static double slopes[ROUNDS_MAX * ROUNDS_MAX / 2];
-    size_t pairs = 0;
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = i + 1; j < n; j++)
-            slopes[pairs++] = (y[j] - y[i]) / (double)(j - i);
-    return median(slopes, pairs);
+    for (int i = 0; i < FIGURES; i++)
+        seen[i].count = 0;
 }
 
 static void judge(const char *load, double memory_per_round)
 {
-    unsigned first = seen.count / 2, n = seen.count - first;
-    double memory[ROUNDS_MAX];
-    memcpy(memory, seen.figure[MEMORY] + first, n * sizeof *memory);
-    double usual = median(memory, n), percent = usual / 20 > 2048 ? usual / 20 : 2048;
-    double limit[FIGURES] = {percent, 1, 1 + POOL_MAX, 8 + 4 * POOL_MAX}; /* the pool fills up when it likes */
+    unsigned n = series_judged(&seen[MEMORY]);
+    double limit[FIGURES] = {series_memory_slack(&seen[MEMORY]), 1, 1 + POOL_MAX,
+                             8 + 4 * POOL_MAX}; /* the pool fills up when it likes */
     if (memory_per_round > 0) {
         limit[MEMORY] = memory_per_round * n;
         limit[THREADS] = 1;
@@ -126,8 +102,8 @@ static void judge(const char *load, double memory_per_round)
     }
     printf("slope, %u workers, %s, %u rounds:", stress_workers, load, n);
     for (int i = 0; i < FIGURES; i++) {
-        double grown = slope_of(seen.figure[i] + first, n) * n;
-        printf(" %s %.0f %+.1f", figure_name[i], seen.figure[i][seen.count - 1], grown);
+        double grown = series_growth(&seen[i]);
+        printf(" %s %.0f %+.1f", figure_name[i], seen[i].value[rounds() - 1], grown);
         fflush(stdout);
         if (TEST_SLOWNESS == 1 || i == DESCRIPTORS || i == THREADS)
             CHECK(grown < limit[i]);
@@ -286,14 +262,14 @@ static void measure(unsigned workers, double seconds)
     weft_config config = {.workers = workers, .offload_max = POOL_MAX};
     stress_workers = workers;
     wf_store(&stress_steps, 0, relaxed);
-    seen.count = 0;
+    forget_rounds();
     stress_end = weft_after((int64_t)(seconds / 2 * 1e9));
     while (more_rounds()) {
         CHECK_EQ(weft_run(&config, one_round, NULL), 0);
         look();
     }
     judge("start and stop", 4);
-    seen.count = 0;
+    forget_rounds();
     stress_end = weft_after((int64_t)(seconds / 2 * 1e9));
     CHECK_EQ(weft_run(&config, many_rounds, NULL), 0);
     judge("mixed load", 0);

@@ -7,9 +7,9 @@
  *
  * One task opens a scope and the same task closes it, nested like braces. Closing waits for every task
  * started in it, so tasks may use the opener's locals. A scope is stopped by cancelling it, by its
- * deadline, by the failure of a task that nobody holds (weft_go), or with a scope around it. From then
- * on every [..c] call within it fails, and keeps failing: in its tasks, in its opener, in the scopes
- * nested inside. No task is killed; each runs on to its own return.
+ * deadline, by the failure of a task that nobody holds (weft_go) or that there was no memory for, or
+ * with a scope around it. From then on every [..c] call within it fails, and keeps failing: in its tasks,
+ * in its opener, in the scopes nested inside. No task is killed; each runs on to its own return.
  *
  * Stopping is a state, not an event, so an ignored error cannot turn into a hang. */
 #ifndef WEFT_SCOPE_H
@@ -33,10 +33,10 @@ WEFT_BEGIN
 WEFT_API void weft_scope_open(weft_scope *s);  /* [T--] s needs no initial value */
 WEFT_API void weft_scope_leave(weft_scope *s); /* [Ts-] cancel and wait; nothing, once closed */
 
-/* [Ts-] Wait for all tasks, also when stopped. 0; or the first failure of a task that nobody held; or, in the
- * order of spawning, of one that nobody awaited; or -ETIMEDOUT, -ECANCELED when a deadline or an outer scope
- * stopped it. Cancelling a scope oneself is not a failure, whatever else stops it. Prepared tasks that were
- * never started are dropped, with one line on stderr each. */
+/* [Ts-] Wait for all tasks, also when stopped. 0; or the first failure of a task that nobody held or that
+ * there was no memory for; or, in the order of spawning, of one that nobody awaited; or -ETIMEDOUT,
+ * -ECANCELED when a deadline or an outer scope stopped it. Cancelling a scope oneself is not a failure,
+ * whatever else stops it. Prepared tasks that were never started are dropped, with one line on stderr each. */
 WEFT_API int weft_scope_close(weft_scope *s);
 
 /* [A--] Stop everything in s. May be repeated; nothing once closed. From another thread only while

@@ -2,8 +2,11 @@
  *
  * A task is a call that runs on a stack of its own. It gets that stack when it first runs, so a task
  * that waits for its turn costs about 300 bytes. A weft_task belongs to its scope and is valid until
- * that scope closes. If there is no memory for its stack then, it ends with -ENOMEM and its body never
- * runs: whoever hands a descriptor or memory to a task keeps it where it can be given back all the same.
+ * that scope closes.
+ *
+ * If there is no memory for its stack then, its body never runs: it ends with -ENOMEM, held or not, and its
+ * scope fails with -ENOMEM, which stops its siblings. So nobody waits for what it was to do; and whoever
+ * hands a descriptor or memory to a task keeps it where it can be given back all the same.
  *
  *     weft_go        start, hold nothing        memory goes back as it returns
  *     weft_spawn     start, hold the task       create_task
@@ -26,7 +29,8 @@ WEFT_BEGIN
 WEFT_API int weft_go_at(weft_scope *s, weft_fn fn, void *arg, const char *site);
 
 /* [T--] The same, held: its failure goes to whoever awaits it, and to close only if nobody does.
- * Never NULL: when memory is out, awaiting gives -ENOMEM, and the scope fails as with weft_go. */
+ * Never NULL: when memory is out, for it or later for its stack, awaiting gives -ENOMEM, and the scope
+ * fails as with weft_go. */
 #define weft_spawn(s, fn, arg) weft_spawn_at((s), (fn), (arg), WEFT_SITE(fn))
 WEFT_API weft_task *weft_spawn_at(weft_scope *s, weft_fn fn, void *arg, const char *site);
 
