@@ -205,6 +205,68 @@ TEST(memory, that_is_out_for_the_stack_of_what_was_submitted_is_the_runtimes_fai
     in_child(submit_without_stacks);
 }
 
+/* ---- forks that find no stack: their parent calls them ---- */
+
+struct visit {
+    weft_event come, here, go;
+};
+
+/* Has the only other stack, until it may go. */
+static int visit(void *arg)
+{
+    struct visit *v = arg;
+    int err = weft_event_wait(&v->come);
+    weft_event_set(&v->here);
+    return err ? err : weft_event_wait(&v->go);
+}
+
+static int count_call(weft_forks *forks, int *calls);
+WEFT_FORKABLE(int, count_call, int *)
+
+static int count_call(weft_forks *forks, int *calls)
+{
+    (void)forks;
+    return ++*calls;
+}
+
+static int fork_beside_a_visitor(void *arg)
+{
+    struct visit v = {0};
+    struct count_call_fork f;
+    int calls = 0;
+    weft_forks *forks = weft_forks_self();
+    (void)arg;
+    leave_room(ONE_HUGE_STACK);
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_go(&s, visit, &v), 0);
+    let_all_run();
+
+    count_call_fork(forks, &f, &calls);
+    CHECK_EQ(weft_sleep(WEFT_USEC), 0); /* offered, and refused a stack */
+    CHECK_EQ(calls, 0);
+    CHECK_EQ(count_call_join(forks, &f), 1);
+
+    count_call_fork(forks, &f, &calls);
+    weft_event_set(&v.come);
+    CHECK_EQ(weft_event_wait(&v.here), 0); /* offered, and not yet begun: the visitor and we come first */
+    CHECK_EQ(count_call_join(forks, &f), 2);
+    CHECK_EQ(weft_sleep(WEFT_USEC), 0); /* what is left of it is refused a stack */
+
+    CHECK_EQ(weft_checkpoint(), 0);
+    weft_event_set(&v.go);
+    return weft_scope_close(&s);
+}
+
+static void fork_without_stacks(void)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1, .stack_size = HUGE_STACK}, fork_beside_a_visitor, NULL), 0);
+}
+
+TEST(memory, that_is_out_for_the_stack_of_a_fork_leaves_it_to_its_parent)
+{
+    in_child(fork_without_stacks);
+}
+
 /* ---- threads, tasks ---- */
 
 static int return_seven(void *arg)
