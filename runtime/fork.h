@@ -29,8 +29,8 @@
 
 struct wf_forks {
     weft_forks open; /* first: what users point to */
-    weft_fork bottom;
     weft_fork *offered;
+    weft_fork bottom;
 };
 _Static_assert(sizeof(struct wf_forks) <= WF_STACK_ROOM, "they fit the room at the top of a stack");
 

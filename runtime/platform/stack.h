@@ -37,12 +37,12 @@ enum { WF_STACK_ROOM = 80 };
 struct wf_stack {
     struct wf_context context; /* where to go on; zeroed at first */
     struct wf_stack *next;     /* in a cache or a batch */
+    char room[WF_STACK_ROOM] __attribute__((aligned(16))); /* for who runs on it: runtime/fork.h; zeroed at first */
     void *low;                 /* lowest usable byte; constant */
     size_t size;               /* usable bytes from there up to this descriptor; constant */
     struct wf_stack *batch;    /* in the pool, of the first in a batch: the next batch */
     unsigned batch_size;
     unsigned valgrind;         /* Valgrind's name for it; constant */
-    char room[WF_STACK_ROOM] __attribute__((aligned(16))); /* for who runs on it: runtime/fork.h; zeroed at first */
 } __attribute__((aligned(16)));
 
 struct wf_stack_pool {
