@@ -136,7 +136,7 @@ static weft_task *steal(struct wf_worker *w)
 static bool work_anywhere(struct wf_worker *w)
 {
     weft_runtime *rt = w->rt;
-    if (wf_load(&rt->stopping, acquire) || wf_inbox_any(&w->pinned_inbox) || wf_load(&rt->errand_scopes, relaxed) ||
+    if (wf_load(&rt->stopping, relaxed) || wf_inbox_any(&w->pinned_inbox) || wf_load(&rt->errand_scopes, relaxed) ||
         wf_load(&rt->errand_tasks, relaxed))
         return true;
     for (unsigned i = 0; i < rt->worker_count; i++)
@@ -175,7 +175,8 @@ static bool is_lookout(struct wf_worker *w)
 static void resign_lookout(struct wf_worker *w)
 {
     uint32_t me = w->index + 1;
-    wf_cas(&w->rt->lookout, &me, 0u, release); /* partner: the exchange that takes it (acquire) */
+    /* Partner: the exchange that takes it (acquire). kept: I3 comes between, but not if looking out has found work. */
+    wf_cas(&w->rt->lookout, &me, 0u, release);
     w->lookout_ns = WF_LOOKOUT_FIRST_NS;
 }
 

@@ -177,4 +177,4 @@ MODEL(idle_both_are_needed, .setup = setup_pair, .threads = {collecting_worker, 
 
 /* Who relied on a searcher that finds nobody to wake is not left alone by it. */
 MODEL(idle_relied_upon, .setup = setup, .threads = {busy_worker, idle_worker, waker, light_sleeper}, .finish = finish,
-      .bound = 1, .outdated = 1)
+      .outdated = 1)

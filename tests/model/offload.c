@@ -299,6 +299,5 @@ static void setup_idle(void)
 }
 
 MODEL(offload_guest, .setup = setup_two, .threads = {be_guest, call_once}, .finish = finish, .early = -1,
-      .spurious = -1, .stale = 1, .bound = 1)
-MODEL(offload_guest_of_retiring, .setup = setup_idle, .threads = {be_guest}, .finish = finish, .early = 1,
-      .bound = 1)
+      .spurious = -1, .stale = 1, .bound = 2)
+MODEL(offload_guest_of_retiring, .setup = setup_idle, .threads = {be_guest}, .finish = finish, .early = 1)

@@ -298,8 +298,7 @@ static void push_two(void)
 }
 
 MODEL(ring_spills, .setup = open_ring, .threads = {park_until_three, push_three}, .finish = close_ring)
-MODEL(ring_two_pushers, .setup = open_ring, .threads = {park_until_three, push_one, push_two}, .finish = close_ring,
-      .bound = 1)
+MODEL(ring_two_pushers, .setup = open_ring, .threads = {park_until_three, push_one, push_two}, .finish = close_ring)
 
 static void push_and_park_alone(void)
 {

@@ -293,7 +293,7 @@ static void finish_two(void)
 }
 
 MODEL(runtime_submit_two, .setup = setup_two, .threads = {run_one, submit_one, submit_one}, .finish = finish_two,
-      .spurious = -1, .stale = 1, .bound = 1)
+      .spurious = -1, .stale = 1, .bound = 2)
 
 /* ---- two workers ---- */
 

@@ -244,7 +244,7 @@ static void open_and_wait(void)
 MODEL(scope_cancel, .setup = setup, .threads = {open_cancel_and_close, wait_and_end}, .finish = finish, .spurious = -1,
       .bound = 3)
 MODEL(scope_cancel_from_inside, .setup = setup, .threads = {open_and_wait, wait_and_end, cancel_and_end},
-      .finish = finish, .spurious = -1, .stale = 1, .bound = 1)
+      .finish = finish, .spurious = -1, .stale = 1)
 
 /* ---- stopped from outside, while a scope inside is opened, shielded or not, and closed ---- */
 
@@ -426,4 +426,4 @@ static void errand_and_end(void)
 }
 
 MODEL(scope_errand_of_task, .setup = setup, .threads = {open_two_errands, wait_and_end, errand_and_end, run_errands},
-      .finish = finish, .spurious = -1, .stale = 1, .bound = 1)
+      .finish = finish, .spurious = -1, .stale = 1)

@@ -34,7 +34,7 @@ static struct {
     unsigned pct_depth;
     bool bound_given, any_given, places, quiet, list, first;
     const char *replay;
-} options = {.bound = -1, .seed = 1, .max = 3000000};
+} options = {.bound = -1, .seed = 1, .max = 5000000};
 
 static uint64_t executions;
 

@@ -273,7 +273,15 @@ static inline void note_read(struct store *st, unsigned order)
         t->pending = later(t->pending, st->release);
 }
 
-/* Which store a load returns: how far back. For an exchange that fails: the last one, or one that is not `expected`. */
+/* The same value, and nothing is ordered by it that `newer` would not order: whoever has read `older` may go on in
+ * every way that it might after `newer`. */
+static inline bool stands_for(const struct store *older, const struct store *newer)
+{
+    return older->value == newer->value && !any(older->release > newer->release);
+}
+
+/* Which store a load returns: how far back. For an exchange that fails: the last one, or one that is not `expected`.
+ * Of outdated ones that differ in nothing but what they order, only the oldest: it orders least and forbids least. */
 static inline unsigned choose_store(struct spot *s, bool sc, const uint64_t *expected)
 {
     int newest = s->count - 1, i = newest;
@@ -286,9 +294,16 @@ static inline unsigned choose_store(struct spot *s, bool sc, const uint64_t *exp
     }
     uint16_t back[BACK_MAX] = {0};
     unsigned n = 1;
-    for (int at = newest - 1; at >= i && n < BACK_MAX; at--)
-        if (!expected || s->stores[at].value != *expected)
-            back[n++] = (uint16_t)(newest - at);
+    for (int at = newest - 1; at >= i && n < BACK_MAX; at--) {
+        const struct store *st = &s->stores[at];
+        if (expected && st->value == *expected)
+            continue;
+        unsigned known = 1;
+        while (known < n && !stands_for(st, &s->stores[newest - back[known]]))
+            known++;
+        back[known] = (uint16_t)(newest - at);
+        n += known == n;
+    }
     unsigned pick = choose(CHOICE_STORE, n);
     *stale = pick ? (uint8_t)(*stale + 1) : 0;
     return back[pick];
