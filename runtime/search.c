@@ -202,7 +202,8 @@ static int64_t watch_until(struct wf_worker *w)
 static void ask_for_forks(struct wf_worker *w)
 {
     for (unsigned i = 0; i + 1 < w->rt->worker_count; i++) {
-        weft_task *t = wf_load(&w->rt->workers[w->victims[i]].current, acquire); /* D2 */
+        /* D2; kept: a task's memory is never new in a model */
+        weft_task *t = wf_load(&w->rt->workers[w->victims[i]].current, acquire);
         if (t)
             wf_forks_want(t);
     }

@@ -167,8 +167,7 @@ void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s)
 
 /* ---- switching ---- */
 
-/* A task runs on one worker at a time. From here on w has it, and until it has left its stack. A check shall order
- * nothing that is not ordered without it: relaxed, as an exchange finds the latest anyhow. */
+/* From here on w has t, until it has left its stack. Relaxed: a check shall not order what it is to watch. */
 STEP void own(struct wf_worker *w, weft_task *t)
 {
     (void)w, (void)t;
@@ -389,7 +388,6 @@ WF_UNOBSERVED static struct wf_worker *call(struct wf_worker *w, weft_task *t, s
     wf_task_finish(w, t, result, true);
     wf_side_take(wf_side_of(&w->base));
     wf_side_end(side);
-    wf_side_clear_below(s->low);
     return w;
 }
 
@@ -407,6 +405,7 @@ WF_UNOBSERVED static void loop(void *arg)
         if (!t || stack_of(t))
             break;
         w = call(w, t, s);
+        wf_side_clear_below(s->low); /* another worker's loop may have been here */
         t = NULL;
     }
     w->left = WF_LEFT_STACK;

@@ -6,7 +6,7 @@
 
 #include <weft.h>
 
-enum { SIZE = 1 << 20 };
+enum { SIZE = 1 << 16 };
 
 static unsigned numbers[SIZE], scratch[SIZE];
 

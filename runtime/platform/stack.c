@@ -41,10 +41,11 @@
 #define UNDER_VALGRIND 0
 #endif
 #if defined(WF_ASAN) || defined(WF_TSAN)
-#define MUST_FORGET 1
+#define SANITIZED 1
 #else
-#define MUST_FORGET UNDER_VALGRIND
+#define SANITIZED 0
 #endif
+#define MUST_FORGET (SANITIZED || UNDER_VALGRIND)
 
 #define SLAB_MIN ((size_t)64 << 20)
 #define SLAB_MAX ((size_t)4 << 30)
@@ -54,7 +55,7 @@ enum {
     GUARD_MIN = 64 << 10,
     COLOURS = 15,
     COLOUR_STEP = 64,
-    TOP_MAX = 1088,    /* descriptor and colour */
+    TOP_MAX = SANITIZED ? 1088 : 1024, /* descriptor and colour; sanitizers keep more in it */
     MAPS_SPARE = 2048, /* mappings left to everybody else: threads, allocators, libraries */
     GUARD_INSTALL = 102,        /* MADV_GUARD_INSTALL of Linux 6.13: Debian 12's headers are older */
     PIDFD_SELF_THREAD = -10000, /* of Linux 6.14, likewise */

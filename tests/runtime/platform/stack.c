@@ -103,6 +103,12 @@ TEST(stack, one_larger_than_a_slab_has_a_slab_of_its_own)
     close_pool();
 }
 
+#if defined(WF_ASAN) || defined(WF_TSAN)
+enum { TOP_MAX = 1088 }; /* they keep something in each descriptor */
+#else
+enum { TOP_MAX = 1024 };
+#endif
+
 TEST(stack, tops_have_different_colours_within_a_kilobyte)
 {
     size_t got, page = (size_t)sysconf(_SC_PAGESIZE);
@@ -110,7 +116,7 @@ TEST(stack, tops_have_different_colours_within_a_kilobyte)
     open_pool();
     for (struct wf_stack *s = get_many(15, &got); s; s = s->next) {
         size_t below_top = page - (uintptr_t)s % page;
-        CHECK(below_top <= 1024);
+        CHECK(below_top <= TOP_MAX);
         seen |= UINT64_C(1) << below_top / 64;
     }
     CHECK_EQ(__builtin_popcountll(seen), 15);
