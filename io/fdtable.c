@@ -22,8 +22,6 @@
 
 WF_ATOMIC(struct wf_fd *) wf_fd_pages[WF_FD_PAGES];
 
-enum { TOLD, LATE }; /* what ends a closer's wait: who left last, or the time to cancel once more */
-
 /* A cancel can come too early to find a request, and a closer does not know whose these are: see op.c. */
 static const int64_t AGAIN_FIRST_NS = WEFT_MSEC, AGAIN_MAX_NS = 64 * WEFT_MSEC;
 
@@ -129,8 +127,8 @@ static void wait_for_last(struct wf_fd *f, int64_t until_ns)
     struct wf_timer timer = {0};
     weft_waiter told, late;
     wf_wait_arm(wait, 0);
-    wf_waiter_init(&told, wait, TOLD);
-    wf_waiter_init(&late, wait, LATE);
+    wf_waiter_init(&told, wait, 0);
+    wf_waiter_init(&late, wait, 0);
     told.item = f;
     wf_timer_wait(&timer, &late, until_ns);
     bool waits = link_unless_empty(f, &told);

@@ -12,9 +12,9 @@
  * nothing to do, which ends by itself; else the parent waits for the task's end.
  *
  * Nobody offers unless it is wanted, so a fork that nobody takes costs some stores. A worker that is about to sleep
- * raises `wanted` in whoever runs; a task that has waited raises its own. At its next fork the task clears it, looks
- * whether anybody sleeps or searches, and if so offers one, unless its worker's queue has something to take anyway,
- * and raises it again.
+ * raises `wanted` in whoever runs; a task that has waited raises its own. At its next fork, unless its worker's queue
+ * has something to take anyway, the task clears it and looks whether anybody sleeps or searches; if so it raises it
+ * again and offers one.
  *
  * Ordering: X1 the fork task's exchange of `begun` <-> the parent's: one of them is first, and no more is asked of it.
  *              What the parent wrote comes with the task (queue.h); what the call wrote, with its end (task.c).

@@ -19,7 +19,6 @@
 #include "tests/stress/stress.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -265,23 +264,12 @@ static pid_t start_peers(struct peers *p)
     return pid;
 }
 
-static unsigned entries_of(const char *folder)
-{
-    unsigned n = 0;
-    DIR *dir = opendir(folder);
-    CHECK(dir != NULL);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
-
 static void measure(unsigned workers, double seconds)
 {
     struct wf_random r = stress_random();
     struct rlimit files;
     int status = -1;
-    unsigned descriptors = entries_of("/proc/self/fd"), threads = entries_of("/proc/self/task");
+    unsigned descriptors = series_entries("/proc/self/fd"), threads = series_entries("/proc/self/task");
     struct peers *p = mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(p != MAP_FAILED);
     CHECK_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
@@ -296,8 +284,8 @@ static void measure(unsigned workers, double seconds)
     CHECK_EQ(close(service.status) | close(service.peers_gone), 0);
     judge_all();
     CHECK_EQ(munmap(p, sizeof *p), 0);
-    CHECK_EQ(entries_of("/proc/self/fd"), descriptors);
-    while (entries_of("/proc/self/task") > threads) /* a joined one is listed for a moment more */
+    CHECK_EQ(series_entries("/proc/self/fd"), descriptors);
+    while (series_entries("/proc/self/task") > threads) /* a joined one is listed for a moment more */
         sched_yield();
 }
 

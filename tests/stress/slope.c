@@ -16,7 +16,6 @@
 #include "tests/stress/series.h"
 #include "tests/stress/stress.h"
 
-#include <dirent.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,17 +26,6 @@ enum { ROUNDS_MIN = 40, CLIENTS = 12, SLEEPERS = 20, JOBS = 6, ENDPOINT_MAX = 32
 enum { MEMORY, DESCRIPTORS, THREADS, MAPPINGS, FIGURES };
 
 static const char *const figure_name[FIGURES] = {"memory (KiB)", "descriptors", "threads", "mappings"};
-
-static double entries_of(const char *folder)
-{
-    double n = 0;
-    DIR *dir = opendir(folder);
-    CHECK(dir != NULL);
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n;
-}
 
 static double lines_of(const char *file)
 {
@@ -66,8 +54,8 @@ static bool leaks;
 static void look(void)
 {
     series_add(&seen[MEMORY], resident_kib());
-    series_add(&seen[DESCRIPTORS], entries_of("/proc/self/fd"));
-    series_add(&seen[THREADS], entries_of("/proc/self/task"));
+    series_add(&seen[DESCRIPTORS], series_entries("/proc/self/fd"));
+    series_add(&seen[THREADS], series_entries("/proc/self/task"));
     series_add(&seen[MAPPINGS], lines_of("/proc/self/maps"));
     if (leaks)
         CHECK(dup(STDERR_FILENO) >= 0);
