@@ -63,7 +63,7 @@ static void run(unsigned workers, double *value)
 
 int main(int argc, char **argv)
 {
-    static const struct bench_metric metric[WAYS] = {{"batches_of_1000", "ns/task", 40}, {"all_at_once", "ns/task", 0}};
+    static const struct bench_metric metric[WAYS] = {{"batches_of_1000", "ns/task", 25}, {"all_at_once", "ns/task", 100}};
     struct bench_options o = bench_options(&argc, argv, 11, NULL);
     struct bench_entry entry[] = {
         {.who = "weft", .version = weft_version(), .workers = 1, .run = run},
@@ -71,6 +71,8 @@ int main(int argc, char **argv)
         {.workers = 1, .command = "peers/tokio_peer spawn 0 1000000"},
         {.workers = 1, .command = "peers/tokio_peer spawn 1 1000000"},
         {.workers = 2, .command = "peers/tokio_peer spawn 2 1000000"},
+        {.workers = 1, .command = "peers/go_spawn 1 1000000"},
+        {.workers = 2, .command = "peers/go_spawn 2 1000000"},
     };
     unsetenv("WEFT_WORKERS");
     if (o.quick)
@@ -78,7 +80,7 @@ int main(int argc, char **argv)
     slot = calloc(tasks, sizeof *slot);
     if (slot == NULL)
         bench_die("no memory");
-    bench_rounds("spawn_join", &o, entry, 5, metric, WAYS);
+    bench_rounds("spawn_join", &o, entry, 7, metric, WAYS);
     for (int way = 0; way < WAYS; way++) {
         char name[64];
         snprintf(name, sizeof name, "%s_by_1_worker", metric[way].name);

@@ -27,7 +27,7 @@ fn cpu_ns() -> f64 {
 
 fn say_hello(workers: usize, port: u16) {
     let name = if workers == 0 { "tokio-current_thread" } else { "tokio-multi_thread" };
-    println!("{} {} {}", name, env!("TOKIO_VERSION"), port);
+    println!("{} {} {}", name, env!("PEER_VERSION"), port);
     std::io::stdout().flush().unwrap();
 }
 
