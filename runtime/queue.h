@@ -1,21 +1,28 @@
 /* queue.h - one worker's runnable tasks.
  *
  *     slot      the task woken last by a running one: it runs next, its data is warm
- *     ring      256 tasks, first in first out; open to thieves, who take half
- *     overflow  the rest, in order, under a lock
+ *     ring      all others, first in first out; open to thieves, who take half, but not more than 128
+ *     overflow  the rest, in order, under a lock: what came when there was no memory for a larger ring
  *
  * The owner adds at the ring's tail; everybody, the owner too, takes from its head by compare-exchange. So
  * there is no race for the last element between owner and thief, and no full fence. While the overflow holds
  * anything, new tasks go behind it: the order stays first in, first out.
  *
- * Must hold:  tail - head <= 256, as unsigned counters that only grow.
+ * A ring begins with 256 places. One that is full is replaced by one of four times the size, into which the owner
+ * copies it. Its place in memory is kept: a thief may still read there, and what it reads is right as long as its
+ * exchange of head succeeds, since nobody writes there any more. All are given back when the queue closes; together
+ * the old ones are a third of the last.
+ *
+ * Must hold:  tail - head <= the ring's size, as unsigned counters that only grow.
  *             A ring slot is rewritten only after head has moved beyond it.
  *
- * Ordering:   Q1 owner's store to tail (release)   <-> Q2 thief's load of tail (acquire): the task is there.
+ * Ordering:   Q1 owner's store to tail (release)   <-> Q2 thief's load of tail (acquire): the task is there, and so
+ *                is the ring that it is in, or a later one.
  *             Q3 thief's exchange of head (release) <-> Q4 owner's load of head (acquire): the thief has read
  *                the slot before the owner may write it again. That the head is current, the exchange says: so
  *                thieves load it relaxed, and the owner, who writes the slots itself, takes relaxed.
- *             Q5 any exchange of slot (acq_rel), with itself: the task in it changes hands. */
+ *             Q5 any exchange of slot (acq_rel), with itself: the task in it changes hands.
+ *             Q6 owner's store to ring (release) <-> Q7 thief's load of ring (acquire): what was copied is there. */
 #ifndef WF_QUEUE_H
 #define WF_QUEUE_H
 
@@ -26,37 +33,57 @@
 #define WF_QUEUE_RING 256
 #endif
 enum {
-    WF_QUEUE_REFILL = WF_QUEUE_RING / 2,
+    WF_QUEUE_RING_MAX = 1 << 30,
+    WF_QUEUE_MOVED = WF_QUEUE_RING / 2, /* at most so many at a time, to a thief or from the overflow */
     WF_QUEUE_WARM = 4 /* more than these: they do not all stay in the nearest cache */
 };
 _Static_assert((WF_QUEUE_RING & (WF_QUEUE_RING - 1)) == 0, "indices wrap by masking");
 
-struct wf_queue {
-    _Alignas(64) WF_ATOMIC(uint32_t) head; /* by takers */
-    _Alignas(64) WF_ATOMIC(uint32_t) tail; /* by the owner */
-    WF_ATOMIC(weft_task *) slot;
-    WF_ATOMIC(weft_task *) ring[WF_QUEUE_RING];
-    bool alone;                        /* there are no thieves; constant */
-    _Alignas(64) struct wf_lock lock;  /* for the overflow */
-    WF_ATOMIC(uint32_t) overflow;      /* how many; written under lock */
-    weft_task *first, **last;
+struct wf_ring {
+    uint32_t mask;         /* its size less one; constant */
+    struct wf_ring *older; /* which it has replaced; constant */
+    WF_ATOMIC(weft_task *) at[];
 };
 
-void wf_queue_open(struct wf_queue *q, bool alone);
+struct wf_queue {
+    _Alignas(64) WF_ATOMIC(uint32_t) head; /* by takers */
+    _Alignas(64) WF_ATOMIC(uint32_t) tail; /* by the owner, and so are: */
+    bool alone;                            /* there are no thieves; constant */
+    WF_ATOMIC(struct wf_ring *) ring;
+    WF_ATOMIC(weft_task *) slot;           /* by anybody */
+    _Alignas(64) struct wf_lock lock;      /* for the overflow */
+    WF_ATOMIC(uint32_t) overflow;          /* how many; written under lock */
+    weft_task *first, **last;
+    uint32_t ring_max;                     /* as large as a ring may become; constant */
+};
 
-void wf_queue_push_overflow(struct wf_queue *q, weft_task *t);
+int wf_queue_open(struct wf_queue *q, bool alone); /* 0, -ENOMEM */
+void wf_queue_close(struct wf_queue *q);           /* opened or zeroed; nobody else is there any more */
+
+/* What is too much for the ring: make it larger, or else use the overflow. False, as for wf_queue_push. */
+bool wf_queue_push_full(struct wf_queue *q, weft_task *t);
 weft_task *wf_queue_pop_overflow(struct wf_queue *q);
+
+/* The owner's way to its own ring. */
+static inline struct wf_ring *wf_queue_ring(struct wf_queue *q)
+{
+    return wf_load(&q->ring, relaxed);
+}
+
+static inline WF_ATOMIC(weft_task *) *wf_ring_at(struct wf_ring *r, uint32_t i)
+{
+    return &r->at[i & r->mask];
+}
 
 /* Owner only. Add at the end. True: there was nothing before it. */
 static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
 {
     uint32_t tail = wf_load(&q->tail, relaxed); /* our own */
     uint32_t head = wf_load(&q->head, acquire); /* Q4; kept: against writing a slot too early, see model.md */
-    if (WF_UNLIKELY(tail - head == WF_QUEUE_RING || wf_load(&q->overflow, relaxed))) {
-        wf_queue_push_overflow(q, t);
-        return false;
-    }
-    wf_store(&q->ring[tail % WF_QUEUE_RING], t, relaxed);
+    struct wf_ring *ring = wf_queue_ring(q);
+    if (WF_UNLIKELY(tail - head > ring->mask || wf_load(&q->overflow, relaxed)))
+        return wf_queue_push_full(q, t);
+    wf_store(wf_ring_at(ring, tail), t, relaxed);
     wf_store(&q->tail, tail + 1, release); /* Q1 */
     return wf_load(&q->head, relaxed) == tail; /* thieves may have been here meanwhile */
 }
@@ -64,16 +91,16 @@ static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
 /* Those that run soon have been out of mind for a while, if there are many: fetch the task after next but one, the
  * stack of the next but one and the frame in which the next one stands. Each may be stolen and gone on meanwhile; its
  * memory stays, and whatever is read is only a guess. `left` includes the one about to be taken. */
-static inline void wf_queue_warm(struct wf_queue *q, uint32_t head, uint32_t left)
+static inline void wf_queue_warm(struct wf_ring *ring, uint32_t head, uint32_t left)
 {
     struct wf_stack *s;
     if (left <= WF_QUEUE_WARM)
         return;
-    __builtin_prefetch(wf_load(&q->ring[(head + 3) % WF_QUEUE_RING], relaxed), 1);
-    s = wf_load(&wf_load(&q->ring[(head + 2) % WF_QUEUE_RING], relaxed)->stack, relaxed);
+    __builtin_prefetch(wf_load(wf_ring_at(ring, head + 3), relaxed), 1);
+    s = wf_load(&wf_load(wf_ring_at(ring, head + 2), relaxed)->stack, relaxed);
     if (s)
         __builtin_prefetch(s, 1);
-    s = wf_load(&wf_load(&q->ring[(head + 1) % WF_QUEUE_RING], relaxed)->stack, relaxed);
+    s = wf_load(&wf_load(wf_ring_at(ring, head + 1), relaxed)->stack, relaxed);
     if (s) {
         char *sp = wf_shared_load(&s->context.sp, relaxed);
         __builtin_prefetch(sp - 64, 1);
@@ -86,9 +113,10 @@ static inline weft_task *wf_queue_pop(struct wf_queue *q)
 {
     uint32_t tail = wf_load(&q->tail, relaxed); /* our own */
     uint32_t head = wf_load(&q->head, relaxed);
-    wf_queue_warm(q, head, tail - head);
+    struct wf_ring *ring = wf_queue_ring(q);
+    wf_queue_warm(ring, head, tail - head);
     while (head != tail) {
-        weft_task *t = wf_load(&q->ring[head % WF_QUEUE_RING], relaxed);
+        weft_task *t = wf_load(wf_ring_at(ring, head), relaxed);
         if (q->alone)
             wf_store(&q->head, head + 1, relaxed);
         else if (!wf_cas_weak(&q->head, &head, head + 1, relaxed)) /* only we write this slot again */

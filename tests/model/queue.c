@@ -18,11 +18,12 @@ static unsigned pushed; /* by the owner */
 
 static void setup(void)
 {
-    wf_queue_open(&queue, false);
+    model_check(wf_queue_open(&queue, false) == 0);
+    queue.ring_max = WF_QUEUE_RING;
     wf_store(&queue.head, UINT32_MAX - 1, relaxed);
     wf_store(&queue.tail, UINT32_MAX - 1, relaxed);
     for (int i = 0; i < MODEL_THREADS_MAX; i++)
-        wf_queue_open(&loot[i], false);
+        model_check(wf_queue_open(&loot[i], false) == 0);
 }
 
 static void push(void)
@@ -66,6 +67,9 @@ static void drain(void)
         model_check(task[i].result == 2);
     for (unsigned i = pushed; i < TASKS_MAX; i++)
         model_check(task[i].result == 0);
+    wf_queue_close(&queue);
+    for (int i = 0; i < MODEL_THREADS_MAX; i++)
+        wf_queue_close(&loot[i]);
 }
 
 /* ---- the ring ---- */
@@ -126,6 +130,26 @@ static void overfill(void)
 }
 
 MODEL(queue_overflow, .setup = setup_half, .threads = {overfill, steal_twice}, .finish = drain, .bound = 2,
+      .outdated = 2)
+
+/* ---- the same, and the ring grows ---- */
+
+static void setup_growing(void)
+{
+    setup_half();
+    queue.ring_max = WF_QUEUE_RING_MAX;
+}
+
+static void outgrow(void)
+{
+    for (int i = 0; i < 3; i++)
+        push();
+    pop();
+    push();
+}
+
+MODEL(queue_grow, .setup = setup_growing, .threads = {outgrow, steal}, .finish = drain, .bound = 3, .outdated = -1)
+MODEL(queue_grow_twice, .setup = setup_growing, .threads = {outgrow, steal_twice}, .finish = drain, .bound = 2,
       .outdated = 2)
 
 /* ---- the slot ---- */
