@@ -98,13 +98,13 @@ weft_task *wf_queue_pop_overflow(struct wf_queue *q)
     return take_overflow(q, q, WF_QUEUE_MOVED);
 }
 
-static uint32_t half(uint32_t n)
+static uint32_t half(uint32_t n, uint32_t max)
 {
     n -= n / 2;
-    return n < WF_QUEUE_MOVED ? n : WF_QUEUE_MOVED;
+    return n < max ? n : max;
 }
 
-weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to)
+weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
 {
     uint32_t to_tail = wf_load(&to->tail, relaxed); /* our own */
     WF_DEBUG_CHECK(to_tail == wf_load(&to->head, relaxed));
@@ -116,7 +116,7 @@ weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to)
             head = wf_load(&q->head, relaxed);
             continue;
         }
-        uint32_t n = half(tail - head);
+        uint32_t n = half(tail - head, max);
         if (n == 0)
             break;
         weft_task *first = wf_load(wf_ring_at(ring, head), relaxed);
@@ -130,5 +130,5 @@ weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to)
         }
     }
     uint32_t waiting = wf_load(&q->overflow, relaxed);
-    return waiting ? take_overflow(q, to, half(waiting)) : NULL;
+    return waiting ? take_overflow(q, to, half(waiting, max)) : NULL;
 }

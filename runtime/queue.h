@@ -138,8 +138,9 @@ static inline bool wf_queue_any(struct wf_queue *q)
     return wf_load(&q->tail, relaxed) != wf_load(&q->head, relaxed) || wf_load(&q->overflow, relaxed);
 }
 
-/* The owner of `to`, whose ring is empty: move half of q over. Returns one task to run, or NULL. */
-weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to);
+/* The owner of `to`, whose ring is empty: move half of q over, but no more than max, which WF_QUEUE_MOVED is the
+ * greatest of. Returns one task to run, or NULL. */
+weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */
 static inline weft_task *wf_queue_slot(struct wf_queue *q, weft_task *t)

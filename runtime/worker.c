@@ -31,11 +31,9 @@ WF_UNOBSERVED static void loop(void *stack);
 /* The steps of a switch are inlined where they are taken: calls made a yield a fifth dearer. ThreadSanitizer observes
  * none, as they read tasks on the worker's side; UNSEEN: others take it too; OBSERVED: called by it, and to be seen. */
 #if defined(WF_TSAN)
-#define STEP static WF_UNOBSERVED
 #define UNSEEN WF_UNOBSERVED
 #define OBSERVED __attribute__((noinline))
 #else
-#define STEP static inline __attribute__((always_inline))
 #define UNSEEN inline __attribute__((always_inline))
 #define OBSERVED inline __attribute__((always_inline))
 #endif
@@ -152,23 +150,10 @@ void wf_worker_flush_ends(struct wf_worker *w)
         wf_runtime_stop(w->rt);
 }
 
-void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s)
-{
-    wf_side_give(&w->ended);
-    void *side = wf_side_take(wf_side_of(&w->base));
-    if (w->ended_scope != s) {
-        wf_worker_flush_ends(w);
-        w->ended_scope = s;
-        w->ended = 0;
-    }
-    w->ended++;
-    wf_side_take(side);
-}
-
 /* ---- switching ---- */
 
 /* From here on w has t, until it has left its stack. Relaxed: a check shall not order what it is to watch. */
-STEP void own(struct wf_worker *w, weft_task *t)
+WF_STEP void own(struct wf_worker *w, weft_task *t)
 {
     (void)w, (void)t;
 #ifndef WF_TSAN /* which would tell, and has the field for itself */
@@ -176,7 +161,7 @@ STEP void own(struct wf_worker *w, weft_task *t)
 #endif
 }
 
-STEP void disown(struct wf_worker *w, weft_task *t)
+WF_STEP void disown(struct wf_worker *w, weft_task *t)
 {
     (void)w, (void)t;
 #ifndef WF_TSAN
@@ -185,7 +170,7 @@ STEP void disown(struct wf_worker *w, weft_task *t)
 }
 
 /* Of a task that is in our hands: NULL for a fresh one. */
-STEP struct wf_stack *stack_of(weft_task *t)
+WF_STEP struct wf_stack *stack_of(weft_task *t)
 {
     return wf_load(&t->stack, relaxed);
 }
@@ -197,7 +182,7 @@ OBSERVED static void push(struct wf_worker *w, weft_task *t)
 }
 
 /* t is about to run on w. */
-STEP void begin(struct wf_worker *w, weft_task *t)
+WF_STEP void begin(struct wf_worker *w, weft_task *t)
 {
     if (w->ended_scope && (stack_of(t) || t->scope != w->ended_scope))
         wf_worker_flush_ends(w);
@@ -210,7 +195,7 @@ STEP void begin(struct wf_worker *w, weft_task *t)
 }
 
 /* Do what the side that left could not do itself. */
-STEP void arrive(struct wf_worker *w)
+WF_STEP void arrive(struct wf_worker *w)
 {
     enum wf_left left = w->left;
     weft_task *t = w->left_task;
@@ -400,6 +385,8 @@ WF_UNOBSERVED static void loop(void *arg)
     weft_task *t = w->first;
     w->first = NULL;
     for (;;) {
+        if (!t && w->tick % WF_TICK_OUTSIDE)
+            t = pick(w);
         if (!t)
             t = wf_worker_find(w);
         if (!t || stack_of(t))

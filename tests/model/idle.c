@@ -88,7 +88,7 @@ static weft_task *search(unsigned self, bool *searching)
 {
     if (!*searching && !(*searching = wf_idle_search(&idle)))
         return NULL;
-    return wf_queue_steal(&queue[0], &queue[self]);
+    return wf_queue_steal(&queue[0], &queue[self], WF_QUEUE_MOVED);
 }
 
 static bool work_anywhere(void)

@@ -51,7 +51,7 @@ static bool pop(void)
 static void steal(void)
 {
     struct wf_queue *mine = &loot[model_self()];
-    weft_task *t = wf_queue_steal(&queue, mine), *before = NULL;
+    weft_task *t = wf_queue_steal(&queue, mine, WF_QUEUE_MOVED), *before = NULL;
     for (; t; t = wf_queue_pop(mine)) {
         model_check(t > before); /* in order */
         before = t;
@@ -198,9 +198,9 @@ static void push_three(void)
 static void rob_and_be_robbed(void)
 {
     struct wf_queue *mine = &loot[model_self()];
-    weft_task *t = wf_queue_steal(&queue, mine);
+    weft_task *t = wf_queue_steal(&queue, mine, WF_QUEUE_MOVED);
     if (!t)
-        t = wf_queue_steal(&loot[5 - model_self()], mine);
+        t = wf_queue_steal(&loot[5 - model_self()], mine, WF_QUEUE_MOVED);
     for (; t; t = wf_queue_pop(mine))
         run_task(t);
 }

@@ -132,7 +132,7 @@ static void play_against_a_model(uint32_t start, bool alone, uint32_t ring_max, 
         }
         CHECK_EQ(wf_queue_any(q), pushed != popped);
         if (!alone && wf_random_below(&r, 4) == 0)
-            for (weft_task *t = wf_queue_steal(q, thief); t; t = wf_queue_pop(thief))
+            for (weft_task *t = wf_queue_steal(q, thief, WF_QUEUE_MOVED); t; t = wf_queue_pop(thief))
                 CHECK_EQ(index_of(t), popped++ % TASKS);
     }
     free_queue(q);
@@ -158,7 +158,7 @@ TEST(queue, loses_half_of_its_tasks_rounded_up_but_no_more_than_a_limit_to_a_thi
     for (size_t i = 0; i < sizeof have / sizeof *have; i++) {
         struct wf_queue *q = new_queue(0), *to = new_queue(0);
         push_range(q, 0, have[i]);
-        weft_task *first = wf_queue_steal(q, to);
+        weft_task *first = wf_queue_steal(q, to, WF_QUEUE_MOVED);
         unsigned half = have[i] > 256 ? WF_QUEUE_MOVED : (have[i] + 1) / 2;
         CHECK_EQ(index_of(first), 0);
         pop_range(to, 1, half);
@@ -176,12 +176,12 @@ TEST(queue, lets_a_thief_have_the_overflow_when_the_ring_is_empty)
     push_range(q, 0, WF_QUEUE_RING + 40);
     for (unsigned left = WF_QUEUE_RING, from = 0; left > 0;) { /* thieves empty the ring */
         unsigned half = (left + 1) / 2;
-        CHECK_EQ(index_of(wf_queue_steal(q, to)), from);
+        CHECK_EQ(index_of(wf_queue_steal(q, to, WF_QUEUE_MOVED)), from);
         pop_range(to, from + 1, from + half);
         from += half;
         left -= half;
     }
-    CHECK_EQ(index_of(wf_queue_steal(q, to)), WF_QUEUE_RING);
+    CHECK_EQ(index_of(wf_queue_steal(q, to, WF_QUEUE_MOVED)), WF_QUEUE_RING);
     unsigned got = 1;
     while (wf_queue_pop(to))
         got++;
@@ -195,7 +195,7 @@ TEST(queue, lets_a_thief_have_the_overflow_when_the_ring_is_empty)
 TEST(queue, of_nothing_gives_a_thief_nothing)
 {
     struct wf_queue *q = new_queue(5), *to = new_queue(9);
-    CHECK(wf_queue_steal(q, to) == NULL);
+    CHECK(wf_queue_steal(q, to, WF_QUEUE_MOVED) == NULL);
     free_queue(q);
     free_queue(to);
 }
@@ -232,7 +232,7 @@ static void *steal_all(void *arg)
     struct wf_queue *own = new_queue(a->start);
     for (;;) {
         bool last = wf_load(&a->over, acquire);
-        weft_task *t = wf_queue_steal(a->victim, own);
+        weft_task *t = wf_queue_steal(a->victim, own, WF_QUEUE_MOVED);
         if (!t && last)
             break;
         for (; t; t = wf_queue_pop(own))
