@@ -56,6 +56,8 @@ struct wf_worker {
     _Alignas(64) WF_ATOMIC(weft_task *) current; /* who runs; NULL in the loop: written by the worker */
     WF_ATOMIC(uint64_t) run_seq;                 /* grows with every task that is run: written by the worker */
     WF_ATOMIC(uint64_t) runs, switches, steals, parks; /* figures: written by the worker */
+    WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
+    int thread_id;                               /* as wf_where_look() wants it; written before it runs anything */
     struct wf_driver *driver;                    /* constant while the runtime runs */
     struct wf_inbox inbox;                       /* from other threads; whoever is idle may empty it */
     struct wf_inbox pinned_inbox;                /* the same, for this worker alone */
