@@ -11,6 +11,7 @@
 #include "runtime/platform/thread.h"
 #include "runtime/queue.h"
 #include "runtime/scope.h"
+#include "runtime/slice.h"
 #include "runtime/timer.h"
 #include "runtime/watchdog.h"
 
@@ -40,6 +41,7 @@ struct wf_worker {
     struct wf_scope *ended_scope;         /* ends held back, see wf_worker_count_end */
     int64_t ended;
     weft_task *pinned, **pinned_last;     /* runnable tasks that nobody else may run */
+    struct wf_slice slice;
     struct wf_stack_cache stacks;
     struct wf_task_cache tasks;
     uint64_t number, number_end;          /* task numbers still to be given out */
