@@ -123,8 +123,8 @@ static inline unsigned bench_pin(unsigned first, unsigned n)
     return taken;
 }
 
-/* The numbers of workers to measure with, into `count`: 1 and 2, or all powers of two and the number of CPUs. Returns how
- * many. */
+/* The numbers of workers to measure with, into `count`: 1 and 2, or all powers of two and the number of CPUs. Returns
+ * how many. */
 static inline unsigned bench_worker_counts(const struct bench_options *o, unsigned *count)
 {
     unsigned n = 0, cpus = bench_pin(0, CPU_SETSIZE);

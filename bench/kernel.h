@@ -31,8 +31,8 @@ void kernel_sort_leaf(int32_t *v, int32_t *spare, size_t n);
 
 void kernel_merge_leaf(const int32_t *a, size_t na, const int32_t *b, size_t nb, int32_t *to);
 
-/* Where to cut a merge in two: everything before cut_a and cut_b belongs before everything from there on. na is at least
- * nb. */
+/* Where to cut a merge in two: everything before cut_a and cut_b belongs before everything from there on. na is at
+ * least nb. */
 void kernel_merge_cut(const int32_t *a, size_t na, const int32_t *b, size_t nb, size_t *cut_a, size_t *cut_b);
 
 /* n numbers, always the same; and whether v has the same n numbers in order. */

@@ -17,7 +17,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define BENCH_METRICS_MAX 8
+#define BENCH_METRICS_MAX 16
+#define BENCH_NOT_MEASURED (-1.0) /* a value that an entry has not for this metric: no figure */
 
 struct bench_peer {
     pid_t pid; /* 0: absent */
@@ -185,7 +186,8 @@ static inline void bench_entry_round(struct bench_entry *e, unsigned metrics, bo
         return;
     }
     for (unsigned m = 0; m < metrics && counts; m++)
-        bench_add(&e->figure[m], value[m]);
+        if (value[m] >= 0)
+            bench_add(&e->figure[m], value[m]);
 }
 
 /* Warm up, make the rounds, report every metric for every entry. Programs are stopped at the end; the figures
