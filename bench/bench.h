@@ -311,7 +311,7 @@ static inline void bench_report(const struct bench_figure *f)
     if (f->n == 0)
         return;
     bench_interval(f->value, f->n, &low, &high);
-    printf("%-11s %-20s %-24s %2u w  %11.4g  [%.4g .. %.4g] (%.4g .. %.4g, %u runs) %s", f->bench, f->who, f->metric,
+    printf("%-11s %-23s %-27s %2u w  %11.4g  [%.4g .. %.4g] (%.4g .. %.4g, %u runs) %s", f->bench, f->who, f->metric,
            f->workers, median, low, high, min, max, f->n, f->unit);
     if (f->bar > 0)
         printf("; bar %g: %s", f->bar, bench_verdict(f->bar, median, low));

@@ -8,7 +8,7 @@
  *   lateness    how long after its time a task runs that slept 1 ms on an idle worker; beside it a plain thread in
  *               clock_nanosleep(2) with the least timer slack, which is the limit
  *
- * Twice for weft. "wheel" is runtime/timer.c by itself, armed and looked at from here: the bars are its. "weft" is what
+ * Twice for weft. "weft-wheel" is runtime/timer.c by itself, armed and looked at from here: the bars are its. "weft" is what
  * a task does: weft_scope_set_deadline() of scopes that are open, and for what fires tasks in weft_sleep_until(), so
  * that a task is resumed as well, and a million of them would not fit. It reads the clock for every deadline that is
  * set, to stop a scope at once whose time is over.
@@ -284,7 +284,7 @@ int main(int argc, char **argv)
         metric[8].name = "fire_100k";
     }
     struct bench_entry entry[] = {
-        {.who = "wheel", .version = weft_version(), .workers = 1, .run = run_wheel},
+        {.who = "weft-wheel", .version = weft_version(), .workers = 1, .run = run_wheel},
         {.who = "weft", .version = weft_version(), .workers = 1, .run = run},
         {.workers = 1, .command = bench_command("peers/uv_peer timers %u %u %u", pairs, sleeps, size[2])},
         {.workers = 1, .command = bench_command("peers/tokio_peer timers 0 %u %u %u", pairs, sleeps, size[2])},
