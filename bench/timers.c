@@ -8,9 +8,9 @@
  *   lateness    how long after its time a task runs that slept 1 ms on an idle worker; beside it a plain thread in
  *               clock_nanosleep(2) with the least timer slack, which is the limit
  *
- * Twice for weft. "weft-wheel" is runtime/timer.c by itself, armed and looked at from here: the bars are its. "weft" is what
- * a task does: weft_scope_set_deadline() of scopes that are open, and for what fires tasks in weft_sleep_until(), so
- * that a task is resumed as well, and a million of them would not fit. It reads the clock for every deadline that is
+ * Twice for weft. "weft-wheel" is runtime/timer.c by itself, armed and looked at from here: the bars are its. "weft" is
+ * what a task does: weft_scope_set_deadline() of scopes that are open, and for what fires tasks in weft_sleep_until(),
+ * so that a task is resumed as well, and a million of them would not fit. It reads the clock for every deadline that is
  * set, to stop a scope at once whose time is over.
  *
  * Beside them: libuv's uv_timer_start() and uv_timer_stop(), Tokio's Sleep, polled once and dropped, Go's AfterFunc()
