@@ -80,8 +80,8 @@ static unsigned list_entries(struct bench_entry *entry, const unsigned *count, u
 int main(int argc, char **argv)
 {
     static struct bench_entry entry[1 + 3 * BENCH_COUNTS_MAX];
-    static const struct bench_metric metric[WAYS] = {
-        {"batches_of_1000", "ns/task", 25}, {"all_at_once", "ns/task", 100}};
+    static const struct bench_metric metric[WAYS] = {{"batches_of_1000", "ns/task", 25},
+                                                     {"all_at_once", "ns/task", 100}};
     struct bench_options o = bench_options(&argc, argv, 11, NULL);
     unsigned count[BENCH_COUNTS_MAX], counts = bench_worker_counts(&o, count);
     unsetenv("WEFT_WORKERS");
