@@ -2,7 +2,20 @@
 #include "bench/kernel.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { LARGE_PAGE = 2 << 20 };
+
+void *kernel_memory(size_t bytes)
+{
+    void *p = aligned_alloc(LARGE_PAGE, (bytes / LARGE_PAGE + 1) * LARGE_PAGE);
+    if (p == NULL)
+        abort();
+    madvise(p, bytes, MADV_HUGEPAGE); /* a wish */
+    return memset(p, 0, bytes);
+}
 
 static uint64_t draw(uint64_t *x)
 {

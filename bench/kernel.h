@@ -1,7 +1,8 @@
 /* kernel.h - what the leaves of bench/matmul.c and bench/sort.c do, for weft, for plain C and for every peer.
  *
- * It is compiled once for all of them, by the same compiler, so what they are compared by is how the leaves are forked
- * and joined and nothing else. Knows nothing of threads. C and C++ include it, Rust declares it once more. */
+ * It is compiled once for all of them, by the same compiler, and their memory comes from here, so what they are compared
+ * by is how the leaves are forked and joined and nothing else. Knows nothing of threads. C and C++ include it, Rust
+ * declares it once more. */
 #ifndef BENCH_KERNEL_H
 #define BENCH_KERNEL_H
 
@@ -18,6 +19,10 @@ enum {
     KERNEL_SORT_LEAF = 1024,  /* as many numbers, or fewer, are sorted without dividing them */
     KERNEL_MERGE_LEAF = 4096, /* and merged */
 };
+
+/* Memory that is there already, at the start of a large page, as large pages where the machine has them: an allocator's
+ * choice of addresses is worth more than ten per cent. Never given back. */
+void *kernel_memory(size_t bytes);
 
 /* c += a b for one block of each; all three have rows of `stride` numbers. */
 void kernel_matmul_leaf(const double *a, const double *b, double *c, size_t stride);

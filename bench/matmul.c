@@ -98,14 +98,6 @@ static void run(unsigned workers, double *value)
         bench_die("matmul: %s", weft_strerror(err));
 }
 
-static double *new_matrix(void)
-{
-    double *m = malloc(stride * stride * sizeof *m);
-    if (m == NULL)
-        bench_die("matmul: no memory");
-    return m;
-}
-
 int main(int argc, char **argv)
 {
     static const struct bench_metric metric = {"matmul", "ms", 0};
@@ -117,9 +109,9 @@ int main(int argc, char **argv)
     struct bench_fork_join f = {
         .bench = "matmul", .version = weft_version(), .metric = &metric, .metrics = 1, .plain = run_plain, .weft = run,
         .rival = {{"peers/tbb_peer", work, true}, {"peers/rayon_peer", work, true}}};
-    left_one = new_matrix();
-    right_one = new_matrix();
-    product = new_matrix();
+    left_one = kernel_memory(stride * stride * sizeof *left_one);
+    right_one = kernel_memory(stride * stride * sizeof *right_one);
+    product = kernel_memory(stride * stride * sizeof *product);
     kernel_matmul_fill(left_one, right_one, stride);
     bench_fork_join(&f, &o);
     return 0;

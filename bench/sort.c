@@ -129,15 +129,6 @@ static void run(unsigned workers, double *value)
         bench_die("sort: %s", weft_strerror(err));
 }
 
-static int32_t *new_numbers(void)
-{
-    int32_t *n = calloc(numbers, sizeof *n);
-    if (n == NULL)
-        bench_die("sort: no memory");
-    memset(n, 1, numbers * sizeof *n); /* its pages are there */
-    return n;
-}
-
 int main(int argc, char **argv)
 {
     static const struct bench_metric metric = {"sort", "ms", 0};
@@ -150,9 +141,9 @@ int main(int argc, char **argv)
         .bench = "sort", .version = weft_version(), .metric = &metric, .metrics = 1, .plain = run_plain, .weft = run,
         .rival = {{"peers/tbb_peer", work, true}, {"peers/rayon_peer", work, true},
                   {"peers/tbb_peer", own, false}, {"peers/rayon_peer", own, false}}};
-    random_numbers = new_numbers();
-    sorted = new_numbers();
-    spare = new_numbers();
+    random_numbers = kernel_memory(numbers * sizeof *random_numbers);
+    sorted = kernel_memory(numbers * sizeof *sorted);
+    spare = kernel_memory(numbers * sizeof *spare);
     kernel_sort_fill(random_numbers, numbers);
     bench_fork_join(&f, &o);
     return 0;

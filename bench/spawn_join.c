@@ -67,12 +67,12 @@ static unsigned list_entries(struct bench_entry *entry, const unsigned *count, u
     unsigned n = 0;
     for (unsigned i = 0; i < counts; i++)
         entry[n++] = (struct bench_entry){.who = "weft", .version = weft_version(), .workers = count[i], .run = run};
-    entry[n++] = (struct bench_entry){.workers = 1, .command = "peers/tokio_peer spawn 0 1000000"};
+    entry[n++] = (struct bench_entry){.workers = 1, .command = bench_command("peers/tokio_peer spawn 0 %u", tasks)};
     for (unsigned i = 0; i < counts; i++) {
         entry[n++] = (struct bench_entry){.workers = count[i],
-                                          .command = bench_command("peers/tokio_peer spawn %u 1000000", count[i])};
+                                          .command = bench_command("peers/tokio_peer spawn %u %u", count[i], tasks)};
         entry[n++] = (struct bench_entry){.workers = count[i],
-                                          .command = bench_command("peers/go_spawn %u 1000000", count[i])};
+                                          .command = bench_command("peers/go_spawn %u %u", count[i], tasks)};
     }
     return n;
 }

@@ -22,7 +22,6 @@
 #include <tbb/task_arena.h>
 #include <tbb/task_group.h>
 #include <tbb/version.h>
-#include <vector>
 
 static int fib_n = 36;
 static const int queens_n = 12;
@@ -169,22 +168,28 @@ static void check(bool right, const char *what)
     }
 }
 
+template <class T> static T *numbers(std::size_t n)
+{
+    return static_cast<T *>(kernel_memory(n * sizeof(T)));
+}
+
 static std::string matmul_round()
 {
-    static std::vector<double> a(stride * stride), b(stride * stride), c(stride * stride);
-    kernel_matmul_fill(a.data(), b.data(), stride);
-    std::fill(c.begin(), c.end(), 0);
-    double took = ms([] { multiply(a.data(), b.data(), c.data(), stride); });
-    check(kernel_matmul_check(a.data(), b.data(), c.data(), stride), "matmul");
+    static double *a = numbers<double>(stride * stride), *b = numbers<double>(stride * stride),
+                  *c = numbers<double>(stride * stride);
+    kernel_matmul_fill(a, b, stride);
+    std::memset(c, 0, stride * stride * sizeof *c);
+    double took = ms([] { multiply(a, b, c, stride); });
+    check(kernel_matmul_check(a, b, c, stride), "matmul");
     return std::to_string(took);
 }
 
 static std::string sort_round(std::size_t n, bool own)
 {
-    static std::vector<std::int32_t> v(n), spare(n);
-    kernel_sort_fill(v.data(), n);
-    double took = ms([=] { own ? tbb::parallel_sort(v) : sort(v.data(), spare.data(), n, false); });
-    check(kernel_sort_check(v.data(), n), "sort");
+    static std::int32_t *v = numbers<std::int32_t>(n), *spare = numbers<std::int32_t>(n);
+    kernel_sort_fill(v, n);
+    double took = ms([=] { own ? tbb::parallel_sort(v, v + n) : sort(v, spare, n, false); });
+    check(kernel_sort_check(v, n), "sort");
     return std::to_string(took);
 }
 

@@ -71,6 +71,7 @@ fn sum() -> u64 {
 
 #[link(name = "bench_kernel", kind = "static")]
 extern "C" {
+    fn kernel_memory(bytes: usize) -> *mut u8;
     fn kernel_matmul_leaf(a: *const f64, b: *const f64, c: *mut f64, stride: usize);
     fn kernel_matmul_fill(a: *mut f64, b: *mut f64, n: usize);
     fn kernel_matmul_check(a: *const f64, b: *const f64, c: *const f64, n: usize) -> bool;
@@ -179,7 +180,11 @@ fn fork_round(n: u64) -> Vec<f64> {
     vec![a * 1e6 / calls as f64, b, c, d]
 }
 
-fn matmul_round(m: &mut [Vec<f64>; 3], n: usize) -> Vec<f64> {
+fn numbers<T>(n: usize) -> &'static mut [T] {
+    unsafe { std::slice::from_raw_parts_mut(kernel_memory(n * std::mem::size_of::<T>()) as *mut T, n) }
+}
+
+fn matmul_round(m: &mut [&mut [f64]; 3], n: usize) -> Vec<f64> {
     let [a, b, c] = m;
     c.fill(0.0);
     let all = Block { a: a.as_ptr(), b: b.as_ptr(), c: c.as_mut_ptr(), stride: n };
@@ -201,8 +206,8 @@ fn main() {
     let (workers, kind, n) = (number(1), word[2].as_str(), number(3));
     let size = |of: &str| if kind.starts_with(of) { n } else { 0 };
     let cells = size("matmul") * size("matmul");
-    let mut matrix = [vec![0.0; cells], vec![0.0; cells], vec![0.0; cells]];
-    let (mut numbers, mut spare) = (vec![1; size("sort")], vec![1; size("sort")]);
+    let mut matrix = [numbers(cells), numbers(cells), numbers(cells)];
+    let (v, spare) = (numbers(size("sort")), numbers(size("sort")));
     if cells > 0 {
         unsafe { kernel_matmul_fill(matrix[0].as_mut_ptr(), matrix[1].as_mut_ptr(), n) };
     }
@@ -213,7 +218,7 @@ fn main() {
         let value = pool.install(|| match kind {
             "fork" => fork_round(n as u64),
             "matmul" => matmul_round(&mut matrix, n),
-            "sort" | "sort_own" => sort_round(&mut numbers, &mut spare, kind == "sort_own"),
+            "sort" | "sort_own" => sort_round(v, spare, kind == "sort_own"),
             _ => panic!("no such work"),
         });
         let text: Vec<String> = value.iter().map(|v| format!("{:.6}", v)).collect();
