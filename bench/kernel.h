@@ -1,8 +1,8 @@
 /* kernel.h - what the leaves of bench/matmul.c and bench/sort.c do, for weft, for plain C and for every peer.
  *
- * It is compiled once for all of them, by the same compiler, and their memory comes from here, so what they are compared
- * by is how the leaves are forked and joined and nothing else. Knows nothing of threads. C and C++ include it, Rust
- * declares it once more. */
+ * It is compiled once for all of them, by the same compiler, and their memory comes from here, so what they are
+ * compared by is how the leaves are forked and joined and nothing else. Knows nothing of threads. C and C++ include it,
+ * Rust declares it once more. */
 #ifndef BENCH_KERNEL_H
 #define BENCH_KERNEL_H
 

@@ -237,6 +237,21 @@ static void arm_another_and_expire(void)
 }
 
 MODEL(timer_replaced, .setup = setup, .threads = {arm_another_and_expire, expire_soon}, .bound = 3)
+
+/* The same, and the worker arms a third, which may lie loose by then. */
+static void arm_three_and_look(void)
+{
+    arm(0, SOON);
+    bool armed = wf_timer_cancel(&it->timer);
+    int fired = it->fired;
+    model_check(fired == !armed);
+    arm(0, LATE);
+    put_aside();
+    model_check(wf_wheel_next(&wheel[0]) <= LATE);
+    cancel_and_free(fired);
+}
+
+MODEL(timer_third, .setup = setup, .threads = {arm_three_and_look, expire_soon}, .finish = finish_aside, .bound = 3)
 MODEL(timer_earlier, .setup = setup_other_late, .threads = {arm_and_expire_soon, expire_soon}, .bound = 3)
 
 /* ---- a timer that others cancel while it is moved to a lower level ---- */
