@@ -37,6 +37,7 @@ struct wf_queue {
     WF_ATOMIC(weft_task *) slot;
     WF_ATOMIC(weft_task *) ring[WF_QUEUE_RING];
     bool alone;                        /* there are no thieves; constant */
+    bool peeks;                        /* what is stolen keeps its stack for now, which may be looked at; constant */
     _Alignas(64) struct wf_lock lock;  /* for the overflow */
     WF_ATOMIC(uint32_t) overflow;      /* how many; written under lock */
     weft_task *first, **last;
@@ -74,7 +75,7 @@ static inline void wf_queue_warm(struct wf_queue *q, uint32_t head, uint32_t lef
     if (s)
         __builtin_prefetch(s, 1);
     s = wf_load(&wf_load(&q->ring[(head + 1) % WF_QUEUE_RING], relaxed)->stack, relaxed);
-    if (s) {
+    if (s && q->peeks) {
         char *sp = wf_shared_load(&s->context.sp, relaxed);
         __builtin_prefetch(sp - 64, 1);
         __builtin_prefetch(sp, 1);

@@ -11,30 +11,24 @@
 
 /* ---- where tasks come from ---- */
 
-enum { CHUNK_BYTES = 64 * 1024, CHUNK_TASKS = CHUNK_BYTES / sizeof(weft_task) - 1 };
-
-struct wf_task_chunk {
-    struct wf_task_chunk *next;
-    _Alignas(256) weft_task task[CHUNK_TASKS];
-};
-_Static_assert(sizeof(struct wf_task_chunk) == CHUNK_BYTES, "a chunk has one task's room for its header");
+enum { CHUNK_ALIGNED = 4096 }; /* for less, jemalloc spreads what is large over one page more, to colour it */
 
 void wf_task_pool_close(struct wf_task_pool *p)
 {
     while (p->chunks) {
         struct wf_task_chunk *c = p->chunks;
         p->chunks = c->next;
-        wf_free(c, CHUNK_BYTES);
+        wf_free(c, WF_TASK_CHUNK_BYTES);
     }
     p->free = NULL;
 }
 
 static bool add_chunk(struct wf_task_pool *p)
 {
-    struct wf_task_chunk *c = wf_alloc_aligned(CHUNK_BYTES, 256);
+    struct wf_task_chunk *c = wf_alloc_aligned(WF_TASK_CHUNK_BYTES, CHUNK_ALIGNED);
     if (!c)
         return false;
-    for (int i = CHUNK_TASKS - 1; i >= 0; i--) {
+    for (int i = WF_TASK_CHUNK - 1; i >= 0; i--) {
         c->task[i].wait.task = &c->task[i];
         c->task[i].next = p->free;
         p->free = &c->task[i];
@@ -92,7 +86,7 @@ void wf_task_pool_each(struct wf_task_pool *p, void (*fn)(weft_task *t, void *ct
 {
     wf_lock(&p->lock);
     for (struct wf_task_chunk *c = p->chunks; c; c = c->next)
-        for (int i = 0; i < CHUNK_TASKS; i++)
+        for (int i = 0; i < WF_TASK_CHUNK; i++)
             if (wf_load(&c->task[i].state, relaxed) != WF_TASK_FREE)
                 fn(&c->task[i], ctx);
     wf_unlock(&p->lock);

@@ -43,7 +43,7 @@ struct weft_task {
     /* What a switch touches. By whoever holds the task, unless said otherwise. */
     WF_ATOMIC(struct wf_stack *) stack; /* NULL until it first runs; others only guess by it what to prefetch */
     weft_task *next;        /* in a queue, an inbox or the pool */
-    weft_fn fn;
+    weft_fn fn;             /* until it first runs; spills.h has another use for it and arg */
     void *arg;
     struct wf_scope *scope; /* its owner; constant */
     struct wf_scope *inner; /* the innermost scope it has open: written by itself under lock */
@@ -58,7 +58,7 @@ struct weft_task {
     uint8_t blocking;           /* by itself: how deep in weft_blocking_begin */
     WF_ATOMIC(bool) named;      /* by itself: name counts, not the site */
     WF_ATOMIC(bool) errand;     /* a plain thread has asked to stop it: errand.c */
-    int result;                 /* written once, before DONE */
+    int result;                 /* written once, before DONE; until then of the operation it waits for */
     WF_ATOMIC(int) stop;        /* 0 or -ECANCELED: weft_cancel() */
     int saved_errno;            /* while it does not run */
     struct wf_lock lock;        /* for inner, joiners, the end; innermost but for queues */
@@ -92,7 +92,14 @@ _Static_assert(offsetof(weft_task, args) % _Alignof(max_align_t) == 0, "a copy i
 _Static_assert(sizeof(weft_task) == 256, "a task is four cache lines");
 
 /* Where tasks come from: chunks of them, cut once and recycled for as long as the runtime lives. */
-struct wf_task_chunk;
+enum { WF_TASK_CHUNK_BYTES = 64 * 1024, WF_TASK_CHUNK = WF_TASK_CHUNK_BYTES / sizeof(weft_task) - 1 };
+
+struct wf_task_chunk {
+    struct wf_task_chunk *next; /* made before it; constant */
+    _Alignas(256) weft_task task[WF_TASK_CHUNK];
+};
+_Static_assert(sizeof(struct wf_task_chunk) == WF_TASK_CHUNK_BYTES, "a chunk has one task's room for its header");
+
 struct wf_task_pool {
     struct wf_lock lock;         /* for all below */
     struct wf_task_chunk *chunks;

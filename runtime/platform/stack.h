@@ -100,6 +100,18 @@ static inline void wf_stack_put(struct wf_stack_pool *p, struct wf_stack_cache *
     c->count++;
 }
 
+/* ---- Pages (stack_pages.c) ------------------------------------------------------------------------ */
+
+/* Give all pages of s to the system, and what was in them is lost; whoever touches them faults. False: it could not be
+ * done; the same, but that nobody faults. Only where guards are made by madvise. */
+bool wf_stack_give_up(const struct wf_stack_pool *p, struct wf_stack *s);
+
+/* The opposite: all zero. */
+void wf_stack_take_back(const struct wf_stack_pool *p, struct wf_stack *s);
+
+/* Is that an address of s, which itself is not touched? */
+bool wf_stack_has(const struct wf_stack_pool *p, const struct wf_stack *s, uintptr_t addr);
+
 /* ---- Overflow ------------------------------------------------------------------------------------ */
 
 /* Is addr in the guard of a stack of any open pool? For the overflow report: async-signal-safe. */
@@ -110,6 +122,10 @@ bool wf_stack_is_guard(const void *addr);
  * the handler that was there before. The first install's report() is the one. 0, or -errno of sigaction. */
 int wf_stack_guard_install(void (*report)(const void *addr));
 void wf_stack_guard_uninstall(void);
+
+/* Of faults in a stack itself, whose pages may have been given up: report() says true if so, having said whose it was,
+ * and then we abort. For the process, from now on. */
+void wf_stack_guard_stray(bool (*report)(const void *addr));
 
 /* Give the calling thread an alternate signal stack, unless it has one (then *ret is NULL); and take ours
  * back, on the same thread. 0 or -ENOMEM. */
