@@ -59,25 +59,20 @@ WF_UNOBSERVED static void put_aside(struct wf_worker *w, weft_task *t)
 {
     struct wf_spills *spills = &w->rt->spills;
     struct wf_stack *s = wf_load(&t->stack, relaxed);
-    struct wf_spilled *record = save(s);
-    if (!record)
-        return;
     wf_lock(&spills->lock);
-    wf_store(&t->stack, NULL, relaxed);
-    bool given = wf_stack_give_up(&w->rt->stacks, s);
-    if (!given) {
+    struct wf_spilled *record = save(s);
+    bool given = record && wf_stack_give_up(&w->rt->stacks, s);
+    if (given) {
+        wf_store(&t->stack, NULL, relaxed);
+        t->fn = wf_spills_marker;
+        t->arg = record;
+        wf_side_give(record);
+        WF_COUNT(w->spills);
+    } else if (record) {
         copy(record->from, record->bytes, record->size);
-        wf_store(&t->stack, s, release); /* U7 */
+        discard(record);
     }
     wf_unlock(&spills->lock);
-    if (!given) {
-        discard(record);
-        return;
-    }
-    t->fn = wf_spills_marker;
-    t->arg = record;
-    wf_side_give(record);
-    WF_COUNT(w->spills);
 }
 
 WF_UNOBSERVED void wf_spills_restore(weft_task *t)
@@ -159,7 +154,7 @@ static bool sweep_on(struct wf_worker *w, struct wf_spills *spills)
 
 static void begin(struct wf_worker *w, struct wf_spills *spills)
 {
-    wf_swap(&spills->stirred, false, acq_rel); /* U2 */
+    wf_swap(&spills->stirred, false, acquire); /* U2 */
     spills->chunk = first_chunk(&w->rt->tasks);
     spills->index = 0;
     spills->marked = 0;
@@ -171,9 +166,9 @@ static void end(struct wf_worker *w, struct wf_spills *spills)
     wf_store(&spills->due, false, relaxed); /* nobody else does, under this lock; until the timer fires again */
     bool again = spills->marked || wf_load(&spills->stirred, relaxed);
     if (!again) {
-        wf_store(&spills->resting, true, release);
+        wf_store(&spills->resting, true, release); /* U8 */
         wf_fence(); /* U4 */
-        again = wf_load(&spills->stirred, relaxed) && wf_swap(&spills->resting, false, acq_rel);
+        again = wf_load(&spills->stirred, relaxed) && wf_swap(&spills->resting, false, relaxed); /* our own */
     }
     if (again)
         arm(w);
@@ -186,9 +181,9 @@ static void stir(struct wf_worker *w, struct wf_spills *spills)
     if (seq == w->looked_seq)
         return;
     w->looked_seq = seq;
-    wf_swap(&spills->stirred, true, acq_rel); /* U1 */
+    wf_swap(&spills->stirred, true, release); /* U1 */
     wf_fence();                               /* U3 */
-    if (wf_load(&spills->resting, relaxed) && wf_swap(&spills->resting, false, acq_rel))
+    if (wf_load(&spills->resting, relaxed) && wf_swap(&spills->resting, false, acquire)) /* U8 */
         arm(w);
 }
 

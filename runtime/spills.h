@@ -24,12 +24,14 @@
  * that spills, and ask_for_forks() in search.c, which holds `lock` meanwhile, as the sweeper does when it gives pages
  * up. The reasons are in docs/design/spill.md.
  *
- * Ordering: U1 the swap of stirred, by who has run tasks (acq_rel) <-> U2 its swap as a sweep begins (acq_rel): the
- *              sweep sees the waits of those tasks.
+ * Ordering: U1 the swap of stirred, by who has run tasks (release) <-> U2 its swap as a sweep begins (acquire): the
+ *              sweep sees the waits of all who have swapped it.
  *           U3 stirred, fence, looking at resting <-> U4 resting, fence, looking at stirred: one of the two sees the
- *              other, so some sweep follows. Who takes resting back (acq_rel) arms the timer.
+ *              other, so some sweep follows.
+ *           U8 the store of resting (release) <-> the swap that takes it back (acquire), and then arms the timer, which
+ *              is in no wheel.
  *           U5 the timer's store of due (release) <-> U6 a sweep's load (acquire): the timer is in no wheel.
- *           U7 the restored stack is stored (release), since ask_for_forks() may use it at once. */
+ *           U7 restore's store of the stack (release) <-> wf_forks_want()'s load (acquire): it is filled again. */
 #ifndef WF_SPILLS_H
 #define WF_SPILLS_H
 
@@ -70,7 +72,7 @@ int wf_spills_marker(void *record);
 void wf_spills_restore(weft_task *t);
 
 /* True: t was spilled, and has its stack again. Of a task in hand that has none. */
-static inline bool wf_spills_back(weft_task *t)
+static inline WF_UNOBSERVED bool wf_spills_back(weft_task *t)
 {
     if (__builtin_expect(t->fn != wf_spills_marker, 1))
         return false;

@@ -172,10 +172,10 @@ static void fire_task(struct wf_timer *t)
     wf_fire_task(t->ctx);
 }
 
-void wf_timer_wake(struct wf_timer *t, weft_task *task, int64_t deadline_ns)
+void wf_timer_wake(struct wf_timer *t, weft_task *sleeper, int64_t deadline_ns)
 {
     t->fire = fire_task;
-    t->ctx = task;
+    t->ctx = sleeper;
     wf_timer_arm(wf_worker_wheel(), t, deadline_ns);
 }
 

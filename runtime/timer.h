@@ -60,6 +60,6 @@ struct wf_wheel *wf_worker_wheel(void);
 void wf_timer_wait(struct wf_timer *t, weft_waiter *r, int64_t deadline_ns);
 
 /* The same without a waiter, for the calling task, which waits for nothing else (wf_fire_task). */
-void wf_timer_wake(struct wf_timer *t, weft_task *task, int64_t deadline_ns);
+void wf_timer_wake(struct wf_timer *t, weft_task *sleeper, int64_t deadline_ns);
 
 #endif
