@@ -218,6 +218,10 @@ static void ask_for_forks(struct wf_worker *w)
 static void park(struct wf_worker *w, int64_t deadline)
 {
     int64_t timer = wf_load(&w->wheel.next_ns, relaxed);
+    if (!wf_stack_pool_is_trim(&w->rt->stacks)) {
+        int64_t trim = wf_stack_pool_trim_slow(&w->rt->stacks, wf_clock_now());
+        timer = trim < timer ? trim : timer;
+    }
     w->collecting = true;
     WF_COUNT(w->parks);
     wf_driver_park(w->driver, timer < deadline ? timer : deadline);

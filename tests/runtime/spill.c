@@ -402,6 +402,28 @@ TEST(spill, gives_the_pages_of_ten_thousand_stacks_back)
     spill_on(2, WEFT_DRIVER_AUTO, sleepers_give_their_pages_back, NULL);
 }
 
+/* Whether spilled or not: when they have ended, their stacks lie idle, and nothing happens any more. */
+static int pages_of_who_has_ended(void *arg)
+{
+    const int n = TEST_TIMES(MANY);
+    (void)arg;
+    size_t before = resident();
+    WEFT_SCOPE(s);
+    for (int i = 0; i < n; i++)
+        CHECK_EQ(weft_go(&s, sleep_for_ever, NULL), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
+    weft_scope_cancel(&s);
+    CHECK_EQ(weft_scope_close(&s), 0);
+    while (TEST_SLOWNESS == 1 && resident() - before > (size_t)n * 2048)
+        CHECK_EQ(weft_sleep(100 * WEFT_MSEC), 0);
+    return 0;
+}
+
+TEST(spill, of_those_who_have_ended_needs_no_config)
+{
+    with_workers(pages_of_who_has_ended, NULL);
+}
+
 enum { CROWD = 1000 };
 
 /* All poll one pipe, which is readable now and then: they are spilled and come back, on either worker, in any order. */
