@@ -6,8 +6,8 @@
  * memory that was used once is kept for the next tasks.
  *
  * In another process the same tasks sleep in a runtime that spills (weft_config.spill_ns), until all stacks are away.
- * What that costs is time of the processor, so that it does not matter how long a sweep waits for its turn; what the way
- * back costs is what waking all of them takes longer than waking those that have their stacks.
+ * What that costs is time of the processor, so that it does not matter how long a sweep waits for its turn; what the
+ * way back costs is what waking all of them takes longer than waking those that have their stacks.
  *
  * Beside it the limit, in the same round: a million stacks of the same size and spacing, one page of each touched.
  * No stackful task can be smaller than its page and its part of the page table. */

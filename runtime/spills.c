@@ -16,7 +16,8 @@ enum { SLICE_TASKS = 64 }; /* looked at in one go; 200 us if all of them are spi
 
 /* Sanitizers keep their marks for those addresses, and must not see what is no use of the variables there. */
 #if defined(WF_ASAN) || defined(WF_TSAN)
-WF_UNOBSERVED __attribute__((no_sanitize("address", "thread"))) static void copy(void *to, const void *from, size_t size)
+#define UNSEEN __attribute__((no_sanitize("address", "thread")))
+WF_UNOBSERVED UNSEEN static void copy(void *to, const void *from, size_t size)
 {
     volatile uint64_t *t = to;
     const volatile uint64_t *f = from;
@@ -54,6 +55,13 @@ static void discard(struct wf_spilled *record)
     wf_free(record, sizeof *record + record->size);
 }
 
+WF_UNOBSERVED static void bring_back(struct wf_worker *w, const struct wf_spilled *record)
+{
+    bool is_back = wf_stack_take_back(&w->rt->stacks, record->stack);
+    WF_CHECK(is_back);
+    copy(record->from, record->bytes, record->size);
+}
+
 /* The task is ours. Whatever fails, it is as it was. */
 WF_UNOBSERVED static void put_aside(struct wf_worker *w, weft_task *t)
 {
@@ -69,7 +77,7 @@ WF_UNOBSERVED static void put_aside(struct wf_worker *w, weft_task *t)
         wf_side_give(record);
         WF_COUNT(w->spills);
     } else if (record) {
-        copy(record->from, record->bytes, record->size);
+        bring_back(w, record);
         discard(record);
     }
     wf_unlock(&spills->lock);
@@ -80,8 +88,7 @@ WF_UNOBSERVED void wf_spills_restore(weft_task *t)
     struct wf_worker *w = wf_worker_self();
     struct wf_spilled *record = t->arg;
     wf_side_get(record);
-    wf_stack_take_back(&w->rt->stacks, record->stack);
-    copy(record->from, record->bytes, record->size);
+    bring_back(w, record);
     t->fn = NULL; /* it has been called */
     wf_store(&t->stack, record->stack, release); /* U7 */
     discard(record);
@@ -216,7 +223,8 @@ __attribute__((no_sanitize("thread"))) static void match(weft_task *t, void *ctx
 {
     struct stray *stray = ctx;
     const struct wf_spilled *record = t->arg;
-    if (t->fn != wf_spills_marker || stray->found || !wf_stack_has(&wf_task_runtime(t)->stacks, record->stack, stray->addr))
+    if (stray->found || t->fn != wf_spills_marker ||
+        !wf_stack_has(&wf_task_runtime(t)->stacks, record->stack, stray->addr))
         return;
     char name[WF_TASK_TEXT_MAX], own[WF_TASK_TEXT_MAX];
     const char *place = wf_task_describe(t, name);

@@ -5,18 +5,18 @@
  * there is a guard, so that a stray access faults with a line that says whose stack it was, and never reads zeros. When
  * the task is to run, whoever runs it puts the bytes back where they were, first of all: no pointer changes.
  *
- * Which tasks. While a task waits, its stack may be touched by whoever ends the wait: the waiter lies there, or a timer,
- * a buffer, a scope whose tasks are counted in it. So a wait says when it is armed that nothing of it does
+ * Which tasks. While a task waits, its stack may be touched by whoever ends the wait: the waiter lies there, or a
+ * timer, a buffer, a scope whose tasks are counted in it. So a wait says when it is armed that nothing of it does
  * (WF_WAIT_SPILLABLE): sleeps, whose timer is on the heap then, and requests to the kernel whose pointers lead
  * elsewhere; of tasks with no scope open and nothing forked. All others keep their stacks.
  *
  * When. A sweep goes through all tasks, in slices between other work. It marks the waits that it finds in their word
- * (WF_WAIT_SEEN), and spills those that have the mark already: so nothing is asked of a wait but a bit, and a stack goes
- * between one and two periods after its task has come to rest. A sweep follows while the last one has marked anything or
- * anybody has run a task since it began. After that there is none, and nobody wakes up for it.
+ * (WF_WAIT_SEEN), and spills those that have the mark already: so nothing is asked of a wait but a bit, and a stack
+ * goes between one and two periods after its task has come to rest. A sweep follows while the last one has marked
+ * anything or anybody has run a task since it began. After that there is none, and nobody wakes up for it.
  *
- * How. The sweeper takes PARKED out of the word: to all who may end the wait this is now a task that is just leaving its
- * stack, which they leave alone. So it belongs to the sweeper, who parks it again as a worker does on arriving
+ * How. The sweeper takes PARKED out of the word: to all who may end the wait this is now a task that is just leaving
+ * its stack, which they leave alone. So it belongs to the sweeper, who parks it again as a worker does on arriving
  * (worker.c), and makes it run if it was fired meanwhile. A spilled task has no stack, like a fresh one, so that only
  * the way of fresh ones asks for it: by fn, which is wf_spills_marker, and arg, the record.
  *

@@ -124,12 +124,12 @@ static inline bool wf_stack_pool_is_trim(struct wf_stack_pool *p)
 /* Between stack.c and this: the stacks of a cold batch, as if they had been cut just now. */
 void wf_stack_rewarm(struct wf_stack_pool *p, struct wf_stack *batch, unsigned size);
 
-/* Give all pages of s to the system, and what was in them is lost; whoever touches them faults. False: it could not be
- * done; the same, but that nobody faults. Only where guards are made by madvise. */
+/* Give all pages of s to the system; whoever touches them faults. False: not all of it could be done; what was in them
+ * is lost all the same, and they are to be taken back. Only where guards are made by madvise. */
 bool wf_stack_give_up(const struct wf_stack_pool *p, struct wf_stack *s);
 
-/* The opposite: all zero. */
-void wf_stack_take_back(const struct wf_stack_pool *p, struct wf_stack *s);
+/* They can be used again; what was given up is zero. False: something is broken. */
+bool wf_stack_take_back(const struct wf_stack_pool *p, struct wf_stack *s);
 
 /* Is that an address of s, which itself is not touched? */
 bool wf_stack_has(const struct wf_stack_pool *p, const struct wf_stack *s, uintptr_t addr);

@@ -7,7 +7,6 @@
  *
  * Of a stack that somebody will come back to (runtime/spills.h) all pages become a guard: whoever touches it meanwhile
  * faults. The page tables stay, which is why taking it back needs no memory but the pages that are touched again. */
-#include "runtime/panic.h"
 #include "runtime/platform/fault.h"
 #include "runtime/platform/stack.h"
 
@@ -129,17 +128,14 @@ bool wf_stack_has(const struct wf_stack_pool *p, const struct wf_stack *s, uintp
 bool wf_stack_give_up(const struct wf_stack_pool *p, struct wf_stack *s)
 {
     bool given = madvise(low_of(p, s), p->stack_size, GUARD_INSTALL) == 0;
-    if (given && !wf_fault(WF_FAULT_MAP)) /* asked late, so that there is something to be undone */
-        return true;
-    wf_stack_take_back(p, s);
-    return false;
+    return given && !wf_fault(WF_FAULT_MAP); /* asked late, so that there is something to be undone */
 }
 
-void wf_stack_take_back(const struct wf_stack_pool *p, struct wf_stack *s)
+bool wf_stack_take_back(const struct wf_stack_pool *p, struct wf_stack *s)
 {
     int err;
     do
         err = madvise(low_of(p, s), p->stack_size, GUARD_REMOVE) == 0 ? 0 : errno;
     while (err == EINTR || err == EAGAIN);
-    WF_CHECK(err == 0);
+    return err == 0;
 }

@@ -45,7 +45,7 @@ static void spilling(weft_fn fn)
 
 #define LENDER "stray access to the stack of task lend_its_stack (spawned at " __FILE__ ":"
 
-#define STRAYS(name, body)                                                                         \
+#define TEST_STRAYS(group, name, body)                                                                         \
     static int lend_for_##name(void *arg)                                                          \
     {                                                                                              \
         WEFT_SCOPE(s);                                                                             \
@@ -53,10 +53,10 @@ static void spilling(weft_fn fn)
         weft_go(&s, body, arg);                                                                    \
         return weft_scope_close(&s);                                                               \
     }                                                                                              \
-    TEST_DIES(spill, name, LENDER TEXT_OF(__LINE__) "), which is spilled", BLAMES(body))           \
+    TEST_DIES(group, name, LENDER TEXT_OF(__LINE__) "), which is spilled", BLAMES(body))           \
     {                                                                                              \
         spilling(lend_for_##name);                                                                 \
     }
 
-STRAYS(a_stray_read_is_reported, read_it)
-STRAYS(a_stray_write_is_reported, write_it)
+TEST_STRAYS(spill, a_stray_read_is_reported, read_it)
+TEST_STRAYS(spill, a_stray_write_is_reported, write_it)

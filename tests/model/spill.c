@@ -4,8 +4,8 @@
  * its task goes on. A stack is some bytes, its frame, below a real descriptor. Giving its pages up overwrites all of
  * that, so that who comes too early or too late is a data race, or finds nonsense. The timer of the sweeps is a word.
  *
- * What must hold: a task goes on once, with the bytes that it has left, whether its stack was away, just going, or could
- * not go; no record is left; who may look at a stack that is not his finds one; and some sweep comes by everybody who
+ * What must hold: a task goes on once, with the bytes that it has left, whether its stack was away, just going, or
+ * could not go; no record is left; who may look at a stack that is not his finds one; and some sweep comes by everybody who
  * waits. */
 #define TASKS_COME_BACK(t)                     \
     do {                                       \
@@ -42,11 +42,12 @@ bool wf_stack_give_up(const struct wf_stack_pool *p, struct wf_stack *s)
     return !can_fail || model_choose(2);
 }
 
-void wf_stack_take_back(const struct wf_stack_pool *p, struct wf_stack *s)
+bool wf_stack_take_back(const struct wf_stack_pool *p, struct wf_stack *s)
 {
     (void)p;
     model_check(s == &stack.s);
     memset(&stack, 0, sizeof stack);
+    return true;
 }
 
 void wf_timer_arm(struct wf_wheel *w, struct wf_timer *t, int64_t deadline_ns)

@@ -3,14 +3,13 @@
  * Nothing here waits for a time to go by: it waits until the figures say that so many are spilled. */
 #include "tests/runtime/with.h"
 
-#include "runtime/platform/stack.h"
+#include "runtime/worker.h"
 
 #include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 static const int64_t SOON_NS = 2 * WEFT_MSEC;
@@ -459,19 +458,18 @@ struct watch {
     int fd[2];
 };
 
-/* From outside: when all are spilled, the workers' sleep lasts. */
-static void *watch_them_sleep(void *arg)
+/* From outside: when all are spilled, there is to be no sweep any more, and no timer for one. */
+static void *await_the_end_of_sweeps(void *arg)
 {
     struct watch *w = arg;
-    weft_stats before = {0}, now;
-    struct timespec while_asleep = {.tv_nsec = 25 * SOON_NS};
-    for (;;) {
+    weft_stats now;
+    do {
+        sched_yield();
         weft_stats_read(w->rt, &now);
-        if (now.spills == CROWD && now.parks == before.parks)
-            break;
-        before = now;
-        nanosleep(&while_asleep, NULL);
-    }
+    } while (now.spills < CROWD || !wf_load(&w->rt->spills.resting, acquire));
+    CHECK_EQ(now.spills, CROWD);
+    for (unsigned i = 0; i < now.workers; i++)
+        CHECK_EQ(wf_load(&w->rt->workers[i].wheel.next_ns, relaxed), INT64_MAX);
     CHECK_EQ(write(w->fd[1], "x", 1), 1);
     return NULL;
 }
@@ -484,7 +482,7 @@ static int asleep_for_good(void *arg)
     WEFT_SCOPE(s);
     for (int i = 0; i < CROWD; i++)
         CHECK_EQ(weft_go(&s, poll_it, &w.fd[0]), 0);
-    pthread_t watcher = start_thread(watch_them_sleep, &w);
+    pthread_t watcher = start_thread(await_the_end_of_sweeps, &w);
     CHECK_EQ(weft_scope_close(&s), 0);
     join_thread(watcher);
     CHECK_EQ(stats().restores, CROWD);

@@ -40,10 +40,10 @@ typedef enum weft_driver {
  * soft), WEFT_SPILL_MS.
  *
  * spill_ns is for programs with very many tasks that mostly wait: one that is spilled takes 1.25 KiB and no page. It
- * then goes on with the same bytes at the same addresses. Only waits are chosen in which weft itself has no use for
- * the stack: no scope is open in the task, it has forked nothing, and the buffer or address given is not on its own
- * stack. Your part of it: while a task without an open scope sleeps, or waits for a descriptor, nobody else may use what
- * lies on its stack. Who does dies of SIGSEGV, with a line that names both tasks. From Linux 6.13 on; on older kernels a
+ * then goes on with the same bytes at the same addresses. Only waits are chosen in which weft itself has no use for the
+ * stack: no scope is open in the task, it has forked nothing, and the buffer or address given is not on its own stack.
+ * Your part of it: while a task without an open scope sleeps, or waits for a descriptor, nobody else may use what lies
+ * on its stack. Who does dies of SIGSEGV, with a line that names both tasks. From Linux 6.13 on; on older kernels a
  * line on stderr says that it is off. */
 typedef struct weft_config {
     unsigned workers;     /* default: the CPUs this process may use, by affinity and cgroup quota; at most 256 */
