@@ -20,7 +20,7 @@
 enum {
     TASKS = 1000000,
     TASKS_QUICK = 50000,
-    STACK_SPACING = 124 * 1024, /* the default stack and its guard */
+    STACK_SPACING = 116 * 1024, /* the default stack and its guard */
     FIGURES = 7,
 };
 

@@ -63,7 +63,8 @@ static void run(unsigned workers, double *value)
 
 int main(int argc, char **argv)
 {
-    static const struct bench_metric metric[WAYS] = {{"batches_of_1000", "ns/task", 25}, {"all_at_once", "ns/task", 100}};
+    static const struct bench_metric metric[WAYS] = {{"batches_of_1000", "ns/task", 25},
+                                                     {"all_at_once", "ns/task", 100}};
     struct bench_options o = bench_options(&argc, argv, 11, NULL);
     struct bench_entry entry[] = {
         {.who = "weft", .version = weft_version(), .workers = 1, .run = run},

@@ -52,7 +52,7 @@ static void fail_start(weft_runtime *rt, int err)
     wf_store(&rt->stopping, true, relaxed);        /* the same */
 }
 
-static void init_worker(weft_runtime *rt, unsigned index, const struct wf_topology *topology)
+static int init_worker(weft_runtime *rt, unsigned index, const struct wf_topology *topology)
 {
     struct wf_worker *w = &rt->workers[index];
     w->rt = rt;
@@ -62,9 +62,9 @@ static void init_worker(weft_runtime *rt, unsigned index, const struct wf_topolo
     w->lookout_ns = WF_LOOKOUT_FIRST_NS;
     wf_topology_victims(topology, index, w->victims);
     wf_wheel_open(&w->wheel, wf_clock_now());
-    wf_queue_open(&w->queue, rt->worker_count == 1);
     w->spills_on = rt->spills.on;
-    w->queue.peeks = w->queue.alone || !w->spills_on;
+    w->queue.peeks = rt->worker_count == 1 || !w->spills_on;
+    return wf_queue_open(&w->queue, rt->worker_count == 1);
 }
 
 static void run_worker(struct wf_worker *w)
@@ -230,6 +230,8 @@ static void destroy(weft_runtime *rt)
         return;
     wf_task_pool_close(&rt->tasks);
     wf_stack_pool_close(&rt->stacks);
+    for (unsigned i = 0; rt->workers && i < rt->worker_count; i++)
+        wf_queue_close(&rt->workers[i].queue);
     wf_free(rt->workers, rt->worker_count * sizeof *rt->workers);
     wf_free(rt, sizeof *rt);
 }
@@ -252,7 +254,8 @@ static int create(weft_runtime **ret, const weft_config *config)
         goto out;
     wf_spills_open(rt);
     for (unsigned i = 0; i < rt->worker_count; i++)
-        init_worker(rt, i, topology);
+        if ((err = init_worker(rt, i, topology)) < 0)
+            goto out;
     wf_offload_open(&rt->offload, config->offload_max);
     wf_scope_open_root(&rt->root);
 out:

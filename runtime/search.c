@@ -16,9 +16,11 @@
 
 enum { SEARCH_PASSES = 2 };
 
-/* A stolen task has to be worth this much, or it had better stayed where it was: its two cache lines travel here
- * and, when its memory is used again, back. After thefts that were not worth it a thief keeps away for a while. */
-static const int64_t THEFT_WORTH_NS = 500, PAUSE_MIN_NS = 20 * WEFT_USEC, PAUSE_MAX_NS = WEFT_MSEC;
+/* A theft, and each stolen task, has to be worth this much, or it had better stayed where it was: its two cache lines
+ * travel here and, when its memory is used again, back. After a theft that was not worth it a thief keeps away for a
+ * while, and then tries one task before it takes many again. */
+static const int64_t THEFT_WORTH_NS = 2 * WEFT_USEC, STOLEN_WORTH_NS = 500;
+static const int64_t PAUSE_MIN_NS = 20 * WEFT_USEC, PAUSE_MAX_NS = WEFT_MSEC;
 
 /* A lookout sleeps twice as long each time, up to this. It serves who has run one task for so long. */
 static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, LOOKOUT_MAX_NS = 4 * WEFT_MSEC;
@@ -78,7 +80,7 @@ static void serve(struct wf_worker *w, struct wf_worker *v, int64_t now)
 
 static weft_task *steal_from(struct wf_worker *w, struct wf_worker *v, bool slot_too)
 {
-    weft_task *t = wf_queue_steal(&v->queue, &w->queue);
+    weft_task *t = wf_queue_steal(&v->queue, &w->queue, w->pause_ns ? 1 : WF_QUEUE_MOVED);
     if (!t && wf_inbox_any(&v->inbox)) {
         take_inbox(w, &v->inbox);
         t = wf_queue_pop(&w->queue);
@@ -95,7 +97,7 @@ static weft_task *steal_from(struct wf_worker *w, struct wf_worker *v, bool slot
  * to do is what counts, not what each task took. */
 static void judge_theft(struct wf_worker *w, int64_t now)
 {
-    if (now - w->stolen_ns >= (int64_t)w->stolen * THEFT_WORTH_NS)
+    if (now - w->stolen_ns >= THEFT_WORTH_NS + (int64_t)w->stolen * STOLEN_WORTH_NS)
         w->pause_ns = 0;
     else if (w->pause_ns * 2 < PAUSE_MAX_NS)
         w->pause_ns = w->pause_ns ? w->pause_ns * 2 : PAUSE_MIN_NS;
@@ -257,8 +259,6 @@ static void sleep_until_work(struct wf_worker *w)
 weft_task *wf_worker_find(struct wf_worker *w)
 {
     weft_task *t = NULL;
-    if (w->tick % WF_TICK_OUTSIDE)
-        t = wf_worker_pick(w);
     while (!t) {
         look_outside(w);
         t = wf_worker_pick(w);

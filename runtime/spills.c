@@ -123,8 +123,9 @@ static void arm(struct wf_worker *w)
     wf_timer_arm(&w->wheel, &spills->timer, at);
 }
 
-WF_UNOBSERVED static void look_at(struct wf_worker *w, weft_task *t)
+WF_UNOBSERVED static void look_at(weft_task *t, void *ctx)
 {
+    struct wf_worker *w = ctx;
     const uint64_t looked_for = WF_WAIT_ARMED | WF_WAIT_PARKED | WF_WAIT_SPILLABLE;
     uint64_t word = wf_load(&t->wait.word, relaxed);
     if ((word & (WF_WAIT_STATE | WF_WAIT_PARKED | WF_WAIT_SPILLABLE | WF_WAIT_CANCELLING)) != looked_for)
@@ -138,38 +139,18 @@ WF_UNOBSERVED static void look_at(struct wf_worker *w, weft_task *t)
     }
 }
 
-static struct wf_task_chunk *first_chunk(struct wf_task_pool *p)
-{
-    wf_lock(&p->lock);
-    struct wf_task_chunk *chunk = p->chunks;
-    wf_unlock(&p->lock);
-    return chunk;
-}
-
-/* A slice. False: that was the last one. */
-static bool sweep_on(struct wf_worker *w, struct wf_spills *spills)
-{
-    for (unsigned n = 0; n < SLICE_TASKS && spills->chunk; n++) {
-        look_at(w, &spills->chunk->task[spills->index]);
-        if (++spills->index == WF_TASK_CHUNK) {
-            spills->index = 0;
-            spills->chunk = spills->chunk->next;
-        }
-    }
-    return spills->chunk != NULL;
-}
-
 static void begin(struct wf_worker *w, struct wf_spills *spills)
 {
     wf_swap(&spills->stirred, false, acquire); /* U2 */
-    spills->chunk = first_chunk(&w->rt->tasks);
-    spills->index = 0;
+    wf_task_pool_first(&w->rt->tasks, &spills->at);
+    spills->begun = true;
     spills->marked = 0;
 }
 
 /* When is the next one? */
 static void end(struct wf_worker *w, struct wf_spills *spills)
 {
+    spills->begun = false;
     wf_store(&spills->due, false, relaxed); /* nobody else does, under this lock; until the timer fires again */
     bool again = spills->marked || wf_load(&spills->stirred, relaxed);
     if (!again) {
@@ -202,9 +183,9 @@ void wf_spills_look(struct wf_worker *w)
     if (!wf_load(&spills->due, acquire) || !wf_trylock(&spills->sweeping)) /* U6 */
         return;
     if (wf_load(&spills->due, relaxed)) {
-        if (!spills->chunk)
+        if (!spills->begun)
             begin(w, spills);
-        w->sweeping = sweep_on(w, spills);
+        w->sweeping = wf_task_pool_next(&spills->at, SLICE_TASKS, look_at, w);
         if (!w->sweeping)
             end(w, spills);
     }

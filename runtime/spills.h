@@ -56,8 +56,8 @@ struct wf_spills {
     WF_ATOMIC(bool) resting; /* there will be no sweep unless somebody does */
     struct wf_timer timer;   /* of the next sweep: by whoever takes due or resting back */
     struct wf_lock sweeping; /* tried, never waited for; for all below */
-    struct wf_task_chunk *chunk; /* where the sweep is; NULL: it begins */
-    unsigned index;
+    bool begun;              /* a sweep is under way */
+    struct wf_task_cursor at; /* where it is */
     unsigned marked;         /* waits marked by it */
 };
 

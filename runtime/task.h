@@ -91,24 +91,20 @@ struct weft_task {
 _Static_assert(offsetof(weft_task, args) % _Alignof(max_align_t) == 0, "a copy is aligned for any type");
 _Static_assert(sizeof(weft_task) == 256, "a task is four cache lines");
 
-/* Where tasks come from: chunks of them, cut once and recycled for as long as the runtime lives. */
-enum { WF_TASK_CHUNK_BYTES = 64 * 1024, WF_TASK_CHUNK = WF_TASK_CHUNK_BYTES / sizeof(weft_task) - 1 };
-
-struct wf_task_chunk {
-    struct wf_task_chunk *next; /* made before it; constant */
-    _Alignas(256) weft_task task[WF_TASK_CHUNK];
-};
-_Static_assert(sizeof(struct wf_task_chunk) == WF_TASK_CHUNK_BYTES, "a chunk has one task's room for its header");
-
+/* Where tasks come from: chunks of them, cut once and recycled for as long as the runtime lives. A worker has some of
+ * its own: those that have ended here lately, and what is left of a group of neighbours in a chunk. */
+struct wf_task_chunk;
 struct wf_task_pool {
-    struct wf_lock lock;         /* for all below */
+    struct wf_lock lock;              /* for all below */
     struct wf_task_chunk *chunks;
-    weft_task *free;             /* chained by next */
+    struct wf_task_chunk *with_free;  /* those that have free tasks */
 };
 
 struct wf_task_cache {
-    weft_task *head;
+    weft_task *head;   /* lately ended, the last one first, chained by next */
     unsigned count;
+    weft_task *group;  /* of this and the 63 tasks after it ... */
+    uint64_t free;     /* ... these are ours, a bit each */
 };
 
 enum { WF_TASK_CACHE_MAX = 1024, WF_TASK_BATCH = 256 };
@@ -116,17 +112,36 @@ enum { WF_TASK_CACHE_MAX = 1024, WF_TASK_BATCH = 256 };
 void wf_task_pool_close(struct wf_task_pool *p);
 weft_task *wf_task_pool_refill(struct wf_task_pool *p, struct wf_task_cache *c); /* NULL: no memory */
 void wf_task_pool_spill(struct wf_task_pool *p, struct wf_task_cache *c);
+
+/* Through all of them, in use or not, a few at a time: those that are made meanwhile are left out. False: that was all.
+ * By one at a time. */
+struct wf_task_cursor {
+    struct wf_task_chunk *chunk;
+    unsigned index;
+};
+void wf_task_pool_first(struct wf_task_pool *p, struct wf_task_cursor *c);
+bool wf_task_pool_next(struct wf_task_cursor *c, unsigned n, void (*fn)(weft_task *t, void *ctx), void *ctx);
+
 void wf_task_pool_each(struct wf_task_pool *p, void (*fn)(weft_task *t, void *ctx), void *ctx);
+
+/* The next of the group. Those after it come in the order of their memory, which processors foresee. */
+static inline weft_task *wf_task_get_neighbour(struct wf_task_cache *c)
+{
+    weft_task *t = c->group + __builtin_ctzll(c->free);
+    c->free &= c->free - 1;
+    return t;
+}
 
 /* The cache may be NULL: then straight from the pool. */
 static inline weft_task *wf_task_get(struct wf_task_pool *p, struct wf_task_cache *c)
 {
     weft_task *t = c ? c->head : NULL;
-    if (!t)
-        return wf_task_pool_refill(p, c);
-    c->head = t->next;
-    c->count--;
-    return t;
+    if (t) {
+        c->head = t->next;
+        c->count--;
+        return t;
+    }
+    return c && c->free ? wf_task_get_neighbour(c) : wf_task_pool_refill(p, c);
 }
 
 void wf_task_put(struct wf_task_pool *p, struct wf_task_cache *c, weft_task *t);

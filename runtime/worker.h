@@ -160,7 +160,18 @@ void wf_worker_spawn(struct wf_worker *w, weft_task *t);
 void wf_worker_deliver(struct wf_worker *w, weft_task *t);
 
 /* A task of s has ended on w. The count may be held back while w runs fresh tasks of s: they keep s open. */
-void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s);
+static inline void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s)
+{
+    wf_side_give(&w->ended);
+    void *side = wf_side_take(wf_side_of(&w->base));
+    if (w->ended_scope != s) {
+        wf_worker_flush_ends(w);
+        w->ended_scope = s;
+        w->ended = 0;
+    }
+    w->ended++;
+    wf_side_take(side);
+}
 
 /* A number for a new task. */
 uint64_t wf_worker_number(struct wf_worker *w);

@@ -5,8 +5,8 @@
  * that, so that who comes too early or too late is a data race, or finds nonsense. The timer of the sweeps is a word.
  *
  * What must hold: a task goes on once, with the bytes that it has left, whether its stack was away, just going, or
- * could not go; no record is left; who may look at a stack that is not his finds one; and some sweep comes by everybody who
- * waits. */
+ * could not go; no record is left; who may look at a stack that is not his finds one; and some sweep comes by everybody
+ * who waits. */
 #define TASKS_COME_BACK(t)                     \
     do {                                       \
         if (!wf_load(&(t)->stack, relaxed))    \
@@ -18,6 +18,7 @@
 
 #include "runtime/fork.h"
 #include "runtime/spills.c"
+#include "runtime/task_pool.c"
 
 #include "runtime/platform/local.h"
 
@@ -66,7 +67,6 @@ void wf_timer_arm(struct wf_wheel *w, struct wf_timer *t, int64_t deadline_ns)
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 NEVER_HERE(bool, wf_stack_has, const struct wf_stack_pool *p, const struct wf_stack *s, uintptr_t addr)
 NEVER_HERE(void, wf_stack_guard_stray, bool (*r)(const void *addr))
-NEVER_HERE(void, wf_task_pool_each, struct wf_task_pool *p, void (*fn)(weft_task *t, void *ctx), void *ctx)
 NEVER_HERE(void, wf_runtime_each, void (*fn)(weft_runtime *r, void *ctx), void *ctx)
 NEVER_HERE(const char *, wf_task_describe, const weft_task *t, char name[WF_TASK_TEXT_MAX])
 NEVER_HERE(weft_runtime *, wf_task_runtime, const weft_task *t)
@@ -163,7 +163,7 @@ static void sweeps(void)
 {
     begin_as_worker();
     for (int i = 0; i < 3; i++)
-        look_at(&worker[model_self()], &task[WAITER]);
+        look_at(&task[WAITER], &worker[model_self()]);
 }
 
 static void finish(void)

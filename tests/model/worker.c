@@ -180,7 +180,7 @@ static void open_worker(unsigned n)
         w->victims[i - 1] = (unsigned char)((n + i) % rt.worker_count);
     w->pinned_last = &w->pinned;
     wf_store(&w->wheel.next_ns, INT64_MAX, relaxed);
-    wf_queue_open(&w->queue, rt.worker_count == 1);
+    model_check(wf_queue_open(&w->queue, rt.worker_count == 1) == 0);
     for (unsigned i = 0; i < STACKS; i++) {
         struct wf_stack *s = &stacks[stacks_used];
         s->low = room[stacks_used++];
@@ -254,6 +254,7 @@ static void finish(void)
         free_stacks += worker[n].stacks.count;
         model_check(!wf_worker_at_hand(&worker[n]));
         model_check(!wf_inbox_any(&worker[n].inbox) && !wf_inbox_any(&worker[n].pinned_inbox));
+        wf_queue_close(&worker[n].queue);
     }
     model_check(all == tasks && runs == wanted + runs_before && free_stacks == stacks_used);
 }
