@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With the descriptor 13 pages, 29 with the guard. The number is odd (stack.h), and small enough for a task that waits to
- * take no more than 4.5 KiB, its part of the page tables included: 8 bytes per page. */
+/* With the descriptor 13 pages, 29 with the guard. The number is odd (stack.h), and small enough for a task that waits
+ * to take no more than 4.5 KiB, its part of the page tables included: 8 bytes per page. */
 enum { STACK_SIZE_DEFAULT = 51 * 1024, STACK_SIZE_MIN = 16 * 1024 };
 static const unsigned long long SPILL_MS_MAX = INT64_MAX / WEFT_MSEC;
 static const size_t STACK_SIZE_MAX = (size_t)1 << 30;

@@ -8,8 +8,13 @@
 #include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const int64_t SOON_NS = 2 * WEFT_MSEC;
@@ -67,7 +72,7 @@ static void close_pipe(const int fd[2])
 
 /* ---- What comes back is what was there ---- */
 
-enum { DEPTH = 40, FRAME = 150 }; /* about 50 KiB */
+enum { DEPTH = 30, FRAME = 150 }; /* about 40 KiB: ten pages */
 
 /* Frames full of their own addresses, with a wait below all of them. */
 __attribute__((noinline)) static int descend(int depth, weft_fn wait, void *arg)
@@ -513,6 +518,40 @@ TEST(spill, is_off_by_default)
 {
     CHECK_EQ(weft_run(NULL, sleeps_and_is_not_spilled, NULL), 0);
 }
+
+#if TEST_SLOWNESS == 1 /* tools answer system calls themselves */
+
+/* As before Linux 6.13: no guards but by mprotect. */
+static void forbid_guards(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 102 /* MADV_GUARD_INSTALL */, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void on_an_old_kernel(void)
+{
+    forbid_guards();
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2, .spill_ns = SOON_NS}, sleeps_and_is_not_spilled, NULL), 0);
+}
+
+TEST(spill, is_off_where_the_kernel_cannot_and_says_so)
+{
+    char said[1024];
+    CHECK_EQ(test_in_child(on_an_old_kernel, 15, said, sizeof said), 0);
+    const char *line = strstr(said, "weft: spill_ns is set, but stacks cannot be spilled here");
+    CHECK(line && !strstr(line + 10, "weft:")); /* once */
+}
+
+#endif
 
 static int sleeps_and_is_spilled(void *arg)
 {
