@@ -1,8 +1,9 @@
 /* op.c - one request to the kernel, from call to completion, cancelled or not.
  *
- * The request's user_data names the waiter in the calling task's frame: 16 bits of generation, the address,
- * and the tag. The task leaves that frame only after the request's own completion, so neither the waiter nor
- * the buffer goes away while the kernel has them.
+ * The request's user_data names the calling task: 16 bits of generation, the address, and the tag. The task goes on
+ * only after the request's own completion, which alone ends that wait and leaves its result in the task. So nothing of
+ * the wait lies in the task's frame but what the request points to, which stays as long as the kernel has it; and if
+ * that is elsewhere, nobody touches the task's stack meanwhile (runtime/spills.h).
  *
  *     task                                     who stops it, meanwhile, on any thread
  *     note user_data and ring in the task
@@ -20,7 +21,7 @@
  * -ENOENT) from when it found the file ready to when its thread tries again; had another reader been quicker, it
  * then waits as before. So such a cancel is repeated, while its task waits for that request, until it is found.
  *
- * A cancel that comes very late, when the frame is used by another request, meets another generation. Should
+ * A cancel that comes very late, when the task is in another request, meets another generation. Should
  * 65,536 requests have gone by, it may cancel a stranger; whoever is cancelled and was not told to stop runs
  * the request again, so nothing is lost then either.
  *
@@ -30,6 +31,7 @@
 #include "io/ring.h"
 #include "runtime/panic.h"
 #include "runtime/platform/fault.h"
+#include "runtime/worker.h"
 
 #include <poll.h>
 
@@ -65,27 +67,46 @@ static int why_cancelled(struct wf_fd *on)
     return reason ? reason : -EINTR;
 }
 
+/* Can t give its stack away while the kernel has this request? Of those that point to something, the ones that are
+ * known to point to nothing else. An offset may look like an address: then it cannot. */
+static unsigned spill_kind(weft_task *t, const struct io_uring_sqe *sqe)
+{
+    if (WF_LIKELY(!wf_spills_on(t)))
+        return 0;
+    switch (sqe->opcode) {
+    case IORING_OP_POLL_ADD:
+        return wf_spills_kind(t, NULL, NULL);
+    case IORING_OP_READ:
+    case IORING_OP_WRITE:
+    case IORING_OP_RECV:
+    case IORING_OP_SEND:
+    case IORING_OP_ACCEPT:
+    case IORING_OP_CONNECT:
+        return wf_spills_kind(t, (const void *)(uintptr_t)sqe->addr, (const void *)(uintptr_t)sqe->addr2);
+    default:
+        return 0;
+    }
+}
+
 int wf_op_once(weft_task *t, struct io_uring_sqe *sqe, struct wf_fd *on)
 {
-    _Alignas(16) weft_waiter me;
     struct wf_driver *d = wf_worker_driver(); /* nothing suspends until the push */
     if (on && !wf_fd_mark(on, wf_ring_mark(d)))
         return -EBADF;
     if (wf_fault(WF_FAULT_REQUEST))
         return -ENOMEM;
-    sqe->user_data = wf_op_name(&me, (wf_load(&t->op.user_data, relaxed) >> GENERATION_SHIFT) + 1) | WF_OP_TASK;
+    sqe->user_data = wf_op_name(t, (wf_load(&t->op.user_data, relaxed) >> GENERATION_SHIFT) + 1) | WF_OP_TASK;
     wf_store(&t->op.user_data, sqe->user_data, relaxed);
     wf_store(&t->op.driver, d, relaxed);
-    int err = wf_wait_arm(&t->wait, WF_WAIT_OPERATION);
+    int err = wf_wait_arm(&t->wait, WF_WAIT_OPERATION | spill_kind(t, sqe));
     if (err)
         return err;
-    wf_waiter_init(&me, &t->wait, 0);
     wf_driver_push(d, sqe);
     bool stopped = wf_load(&t->wait.word, relaxed) & WF_WAIT_CANCELLING;
     if (WF_UNLIKELY(stopped || (on && wf_fd_is_closing(on))))
         wf_op_cancel(d, sqe->user_data, t, true);
     wf_wait_suspend(&t->wait);
-    return me.result == -ECANCELED ? why_cancelled(on) : me.result;
+    return t->result == -ECANCELED ? why_cancelled(on) : t->result;
 }
 
 int wf_op_run(weft_task *t, struct io_uring_sqe *sqe, struct wf_fd *on, short events)
@@ -120,7 +141,9 @@ void wf_op_complete(struct wf_driver *d, uint64_t user_data, int result, uint32_
     (void)flags; /* nothing here is multishot, so each completion is a request's only one */
     switch (user_data & WF_OP_TAG) {
     case WF_OP_TASK: {
-        bool fired = wf_fire(record, result);
+        weft_task *t = record;
+        t->result = result;
+        bool fired = wf_fire_task(t);
         WF_CHECK(fired); /* nothing else can end such a wait */
         break;
     }

@@ -10,7 +10,7 @@
 
 /* What a completion's user_data points to is told by its lowest bits; 0 is a bell of the ring's own. */
 enum {
-    WF_OP_TASK = 0,    /* the waiter of a task inside wf_op_once */
+    WF_OP_TASK = 0,    /* a task inside wf_op_once */
     WF_OP_CALL = 1,    /* a struct wf_op_call */
     WF_OP_IGNORED = 2, /* nothing: a request nobody waits for */
     WF_OP_CANCEL = 3,  /* the task whose request this one cancels, named by the same generation */

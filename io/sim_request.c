@@ -72,12 +72,14 @@ static void *record_of(const struct io_uring_sqe *s)
 
 static void note_waiter(struct request *q)
 {
-    const weft_waiter *me = record_of(&q->r.sqe);
+    weft_task *t = record_of(&q->r.sqe);
     const struct wf_op_call *call = record_of(&q->r.sqe);
     unsigned tag = q->r.sqe.user_data & WF_OP_TAG;
-    if (tag == WF_OP_TASK && me) {
-        q->waiter = me->wait;
-        q->ticket = me->ticket;
+    if (tag == WF_OP_TASK && t) {
+        WF_SIM_HOLD();
+        q->waiter = t;
+        q->ticket = wf_wait_ticket(&t->wait);
+        WF_SIM_RELEASE();
     } else if (tag == WF_OP_CALL) {
         memcpy(&q->waiter, &call->done, sizeof q->waiter);
     }
@@ -88,7 +90,7 @@ static void check_ledger(struct request *q)
     struct request now = {.r = q->r};
     note_waiter(&now);
     if (now.waiter != q->waiter || now.ticket != q->ticket)
-        wf_sim_broke(-EPROTO, "the frame of who waits was used again while its request (opcode %d) was under way",
+        wf_sim_broke(-EPROTO, "the task that waits went on while its request (opcode %d) was under way",
                      q->r.sqe.opcode);
     if (sum_of(&q->r.sqe) != q->sum)
         wf_sim_broke(-EPROTO, "a buffer changed while its request (opcode %d) was under way", q->r.sqe.opcode);

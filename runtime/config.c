@@ -57,7 +57,7 @@ int wf_config_read(weft_config *c, const weft_config *given)
         }
         c->workers = (unsigned)n;
     }
-    if (read_ms("WEFT_STALL_MS", &c->stall_ns) < 0)
+    if (read_ms("WEFT_STALL_MS", &c->stall_ns) < 0 || read_ms("WEFT_SPILL_MS", &c->spill_ns) < 0)
         return -EINVAL;
     if (ring < 0 || ring > WEFT_RING_DEFER || driver < 0 || driver > WEFT_DRIVER_SOFT)
         return -EINVAL;
@@ -70,6 +70,7 @@ int wf_config_read(weft_config *c, const weft_config *given)
     if (!c->stack_size)
         c->stack_size = STACK_SIZE_DEFAULT;
     bool fine = c->workers <= WF_TOPOLOGY_WORKERS_MAX && c->offload_max <= WF_OFFLOAD_THREADS_MAX &&
-                c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->stall_ns >= 0;
+                c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->stall_ns >= 0 &&
+                c->spill_ns >= 0;
     return fine ? 0 : -EINVAL;
 }

@@ -67,7 +67,7 @@ static inline void wf_forks_before_wait(weft_task *t)
 /* Somebody has nothing to do; t is whoever ran a moment ago on another worker. */
 static inline void wf_forks_want(weft_task *t)
 {
-    struct wf_stack *s = wf_load(&t->stack, relaxed);
+    struct wf_stack *s = wf_load(&t->stack, acquire); /* U7: it may just have been filled again */
     if (s && !wf_shared_load(&wf_forks_of(s)->open.wanted, relaxed))
         wf_shared_store(&wf_forks_of(s)->open.wanted, 1, relaxed); /* X3 */
 }

@@ -57,6 +57,7 @@ struct wf_queue {
     _Alignas(64) WF_ATOMIC(uint32_t) head; /* by takers */
     _Alignas(64) WF_ATOMIC(uint32_t) tail; /* by the owner, and so are: */
     bool alone;                            /* there are no thieves; constant */
+    bool peeks;                            /* stacks stay, even of what was stolen (spills.h); constant */
     WF_ATOMIC(struct wf_ring *) ring;
     WF_ATOMIC(weft_task *) slot;           /* by anybody */
     WF_ATOMIC(uint32_t) nested;            /* how many; written under lock */
@@ -110,7 +111,7 @@ static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
 /* Those that run soon have been out of mind for a while, if there are many: fetch the task after next but one, the
  * stack of the next but one and the frame in which the next one stands. Each may be stolen and gone on meanwhile; its
  * memory stays, and whatever is read is only a guess. `left` includes the one about to be taken. */
-static inline void wf_queue_warm(struct wf_ring *ring, uint32_t head, uint32_t left)
+static inline void wf_queue_warm(struct wf_queue *q, struct wf_ring *ring, uint32_t head, uint32_t left)
 {
     struct wf_stack *s;
     if (left <= WF_QUEUE_WARM)
@@ -120,7 +121,7 @@ static inline void wf_queue_warm(struct wf_ring *ring, uint32_t head, uint32_t l
     if (s)
         __builtin_prefetch(s, 1);
     s = wf_load(&wf_load(wf_ring_at(ring, head + 1), relaxed)->stack, relaxed);
-    if (s) {
+    if (s && q->peeks) {
         char *sp = wf_shared_load(&s->context.sp, relaxed);
         __builtin_prefetch(sp - 64, 1);
         __builtin_prefetch(sp, 1);
@@ -133,7 +134,7 @@ static inline weft_task *wf_queue_pop(struct wf_queue *q)
     uint32_t tail = wf_load(&q->tail, relaxed); /* our own */
     uint32_t head = wf_load(&q->head, relaxed);
     struct wf_ring *ring = wf_queue_ring(q);
-    wf_queue_warm(ring, head, tail - head);
+    wf_queue_warm(q, ring, head, tail - head);
     while (head != tail) {
         weft_task *t = wf_load(wf_ring_at(ring, head), relaxed);
         if (q->alone)

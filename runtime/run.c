@@ -63,6 +63,8 @@ static int init_worker(weft_runtime *rt, unsigned index, const struct wf_topolog
     w->lookout_ns = WF_LOOKOUT_FIRST_NS;
     wf_topology_victims(topology, index, w->victims);
     wf_wheel_open(&w->wheel, wf_clock_now());
+    w->spills_on = rt->spills.on;
+    w->queue.peeks = rt->worker_count == 1 || !w->spills_on;
     return wf_queue_open(&w->queue, rt->worker_count == 1);
 }
 
@@ -252,6 +254,7 @@ static int create(weft_runtime **ret, const weft_config *config)
         goto out;
     if ((err = wf_stack_pool_open(&rt->stacks, config->stack_size)) < 0)
         goto out;
+    wf_spills_open(rt);
     for (unsigned i = 0; i < rt->worker_count; i++)
         if ((err = init_worker(rt, i, topology)) < 0)
             goto out;
@@ -409,6 +412,8 @@ void weft_stats_read(weft_runtime *rt, weft_stats *ret)
         ret->switches += wf_load(&w->switches, relaxed);
         ret->steals += wf_load(&w->steals, relaxed);
         ret->parks += wf_load(&w->parks, relaxed);
+        ret->spills += wf_load(&w->spills, relaxed);
+        ret->restores += wf_load(&w->restores, relaxed);
         ret->submits += wf_load(&w->driver->enters, relaxed);
         ret->completions += wf_load(&w->driver->completions, relaxed);
         ret->served += wf_load(&w->driver->served, relaxed);

@@ -59,6 +59,8 @@ static void look_outside(struct wf_worker *w)
          wf_worker_at_hand(w)))
         wf_driver_poll(w->driver);
     wf_errand_run(w->rt);
+    if (w->spills_on)
+        wf_spills_look(w);
     w->collecting = false;
     if (wf_queue_any(&w->queue) || w->pinned) /* for what can be taken; or to look after us while we run it */
         wf_worker_wake_one(w);
@@ -204,17 +206,25 @@ static int64_t watch_until(struct wf_worker *w)
 /* Nobody has work for us, but who runs may have forked what nobody else can see. Once our bit is set. */
 static void ask_for_forks(struct wf_worker *w)
 {
+    if (w->spills_on)
+        wf_lock(&w->rt->spills.lock); /* or the stack of who has run a moment ago may be away by now */
     for (unsigned i = 0; i + 1 < w->rt->worker_count; i++) {
         /* D2; kept: a task's memory is never new in a model */
         weft_task *t = wf_load(&w->rt->workers[w->victims[i]].current, acquire);
         if (t)
             wf_forks_want(t);
     }
+    if (w->spills_on)
+        wf_unlock(&w->rt->spills.lock);
 }
 
 static void park(struct wf_worker *w, int64_t deadline)
 {
     int64_t timer = wf_wheel_next(&w->wheel);
+    if (!wf_stack_pool_is_trim(&w->rt->stacks)) {
+        int64_t trim = wf_stack_pool_trim_slow(&w->rt->stacks, wf_clock_now());
+        timer = trim < timer ? trim : timer;
+    }
     w->collecting = true;
     WF_COUNT(w->parks);
     wf_driver_park(w->driver, timer < deadline ? timer : deadline);
@@ -233,8 +243,8 @@ static void sleep_until_work(struct wf_worker *w)
     }
     if (w->rt->worker_count > 1 && is_lookout(w))
         look_out(w, wf_clock_now());
-    if (wf_queue_any(&w->queue))
-        return; /* looking out has found something */
+    if (wf_queue_any(&w->queue) || w->sweeping)
+        return; /* looking out has found something; or a sweep goes on */
     wf_idle_sleep(idle, w->index, w->searching);
     w->searching = false;
     ask_for_forks(w);

@@ -43,7 +43,7 @@ struct weft_task {
     /* What a switch touches. By whoever holds the task, unless said otherwise. */
     WF_ATOMIC(struct wf_stack *) stack; /* NULL until it first runs; others only guess by it what to prefetch */
     weft_task *next;        /* in a queue, an inbox or the pool */
-    weft_fn fn;
+    weft_fn fn;             /* until it first runs; spills.h has another use for it and arg */
     void *arg;
     struct wf_scope *scope; /* its owner; constant */
     struct wf_scope *inner; /* the innermost scope it has open: written by itself under lock */
@@ -58,7 +58,7 @@ struct weft_task {
     uint8_t blocking;           /* by itself: how deep in weft_blocking_begin */
     WF_ATOMIC(bool) named;      /* by itself: name counts, not the site */
     WF_ATOMIC(bool) errand;     /* a plain thread has asked to stop it: errand.c */
-    int result;                 /* written once, before DONE */
+    int result;                 /* written once, before DONE; until then of the operation it waits for */
     WF_ATOMIC(int) stop;        /* 0 or -ECANCELED: weft_cancel() */
     int saved_errno;            /* while it does not run */
     struct wf_lock lock;        /* for inner, joiners, the end; innermost but for queues */
@@ -112,6 +112,16 @@ enum { WF_TASK_CACHE_MAX = 1024, WF_TASK_BATCH = 256 };
 void wf_task_pool_close(struct wf_task_pool *p);
 weft_task *wf_task_pool_refill(struct wf_task_pool *p, struct wf_task_cache *c); /* NULL: no memory */
 void wf_task_pool_spill(struct wf_task_pool *p, struct wf_task_cache *c);
+
+/* Through all of them, in use or not, a few at a time: those that are made meanwhile are left out. False: that was all.
+ * By one at a time. */
+struct wf_task_cursor {
+    struct wf_task_chunk *chunk;
+    unsigned index;
+};
+void wf_task_pool_first(struct wf_task_pool *p, struct wf_task_cursor *c);
+bool wf_task_pool_next(struct wf_task_cursor *c, unsigned n, void (*fn)(weft_task *t, void *ctx), void *ctx);
+
 void wf_task_pool_each(struct wf_task_pool *p, void (*fn)(weft_task *t, void *ctx), void *ctx);
 
 /* The next of the group. Those after it come in the order of their memory, which processors foresee. */

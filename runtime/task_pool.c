@@ -11,7 +11,8 @@ enum { CHUNK_BYTES = 64 * 1024, CHUNK_TASKS = CHUNK_BYTES / sizeof(weft_task) - 
 enum { GROUPS = (CHUNK_TASKS + GROUP - 1) / GROUP };
 
 struct wf_task_chunk {
-    struct wf_task_chunk *next, *next_with_free;
+    struct wf_task_chunk *next; /* made before it; constant */
+    struct wf_task_chunk *next_with_free;
     uint64_t free[GROUPS];
     _Alignas(256) weft_task task[CHUNK_TASKS];
 };
@@ -102,4 +103,21 @@ void wf_task_pool_each(struct wf_task_pool *p, void (*fn)(weft_task *t, void *ct
             if (wf_load(&c->task[i].state, relaxed) != WF_TASK_FREE)
                 fn(&c->task[i], ctx);
     wf_unlock(&p->lock);
+}
+
+void wf_task_pool_first(struct wf_task_pool *p, struct wf_task_cursor *c)
+{
+    wf_lock(&p->lock);
+    *c = (struct wf_task_cursor){.chunk = p->chunks};
+    wf_unlock(&p->lock);
+}
+
+bool wf_task_pool_next(struct wf_task_cursor *c, unsigned n, void (*fn)(weft_task *t, void *ctx), void *ctx)
+{
+    for (; n > 0 && c->chunk; n--) {
+        fn(&c->chunk->task[c->index], ctx);
+        if (++c->index == CHUNK_TASKS)
+            *c = (struct wf_task_cursor){.chunk = c->chunk->next};
+    }
+    return c->chunk != NULL;
 }

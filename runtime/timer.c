@@ -224,6 +224,18 @@ static void fire_waiter(struct wf_timer *t)
     wf_fire(t->ctx, 0);
 }
 
+static void fire_task(struct wf_timer *t)
+{
+    wf_fire_task(t->ctx);
+}
+
+void wf_timer_wake(struct wf_timer *t, weft_task *sleeper, int64_t deadline_ns)
+{
+    t->fire = fire_task;
+    t->ctx = sleeper;
+    wf_timer_arm(wf_worker_wheel(), t, deadline_ns);
+}
+
 void wf_timer_wait(struct wf_timer *t, weft_waiter *r, int64_t deadline_ns)
 {
     t->fire = fire_waiter;

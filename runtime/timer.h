@@ -26,6 +26,7 @@
 enum { WF_WHEEL_TICK_BITS = 14, WF_WHEEL_LEVELS = 9, WF_WHEEL_SLOTS = 64 };
 
 struct wf_wheel;
+typedef struct weft_task weft_task;
 
 struct wf_timer {
     struct wf_timer *next, **link; /* in its slot; link is NULL while it is in none; under the wheel's lock */
@@ -75,5 +76,8 @@ struct wf_wheel *wf_worker_wheel(void);
 
 /* Arm t, zeroed, in the calling task's worker's wheel to fire r with result 0. Task context. */
 void wf_timer_wait(struct wf_timer *t, weft_waiter *r, int64_t deadline_ns);
+
+/* The same without a waiter, for the calling task, which waits for nothing else (wf_fire_task). */
+void wf_timer_wake(struct wf_timer *t, weft_task *sleeper, int64_t deadline_ns);
 
 #endif

@@ -3,6 +3,8 @@
  * Ordering: W1 fire's exchange on the word (acq_rel) <-> W2 the waiter's reading of FIRED (acquire): the
  *           result and whatever was handed over are seen.
  *           W3 parking's or (acq_rel) <-> W1: whoever makes the waiter run sees all it did before.
+ *           W4 unpark's exchange (acquire) <-> W3: it sees the stack that the waiter has left. Who fires meanwhile
+ *           leaves the waiter to whoever parks it again, and is seen there like any that comes early.
  *           S2 arming's swap (seq_cst): see scope.h. */
 #include "runtime/wait.h"
 
@@ -50,9 +52,14 @@ void wf_wait_disarm(struct wf_wait *w)
     wf_store(&w->word, ticket << TICKET_SHIFT | WF_WAIT_IDLE, relaxed);
 }
 
+uint64_t wf_wait_ticket(struct wf_wait *w)
+{
+    return ticket_of(wf_load(&w->word, relaxed));
+}
+
 void wf_waiter_init(weft_waiter *r, struct wf_wait *w, unsigned index)
 {
-    *r = (weft_waiter){.wait = w, .index = index, .ticket = ticket_of(wf_load(&w->word, relaxed))};
+    *r = (weft_waiter){.wait = w, .index = index, .ticket = wf_wait_ticket(w)};
 }
 
 /* Sleep on the word until it says FIRED. The word's low half changes with every step of a wait. */
@@ -84,6 +91,16 @@ WF_UNOBSERVED bool wf_wait_park(struct wf_wait *w)
 {
     /* W3; kept: acquire, though the waiter looks again itself: who finds it FIRED handles what was handed over */
     return (wf_or(&w->word, WF_WAIT_PARKED, acq_rel) & WF_WAIT_STATE) != WF_WAIT_FIRED;
+}
+
+WF_UNOBSERVED bool wf_wait_mark_seen(struct wf_wait *w, uint64_t word)
+{
+    return wf_cas(&w->word, &word, word | WF_WAIT_SEEN, relaxed); /* says nothing of anything else */
+}
+
+WF_UNOBSERVED bool wf_wait_unpark(struct wf_wait *w, uint64_t word)
+{
+    return wf_cas(&w->word, &word, word & ~(uint64_t)(WF_WAIT_PARKED | WF_WAIT_SPILLABLE), acquire); /* W4 */
 }
 
 int wf_wait_stop_reason(void)
@@ -131,6 +148,16 @@ bool wf_fire(weft_waiter *r, int result)
     uint64_t before;
     r->result = result; /* nobody reads it if we lose */
     if (!advance(w, r->ticket, r->index, WF_WAIT_FIRED, &before))
+        return false;
+    release(w, t, before);
+    return true;
+}
+
+bool wf_fire_task(weft_task *t)
+{
+    struct wf_wait *w = &t->wait;
+    uint64_t before;
+    if (!advance(w, wf_wait_ticket(w), 0, WF_WAIT_FIRED, &before))
         return false;
     release(w, t, before);
     return true;

@@ -21,6 +21,7 @@
  *     FIRED    over; the index says who
  *   + PARKED   it has left its stack: whoever makes it FIRED makes it run
  *   + STOPPABLE, OPERATION: how a stop ends it
+ *   + SPILLABLE: nothing of the wait lies in the waiter's stack; SEEN: it has lasted a while (spills.h)
  *
  * No wakeup is lost: firing and parking both change this one word atomically. If FIRED comes first, parking
  * sees it and goes on at once; if PARKED comes first, the one who fires sees it and makes the waiter run.
@@ -54,6 +55,8 @@ enum {
     WF_WAIT_STOPPABLE = 8,   /* a stop fires it, with index WF_WAIT_STOPPED */
     WF_WAIT_OPERATION = 16,  /* a stop cancels the task's kernel operation, whose completion fires it */
     WF_WAIT_CANCELLING = 32, /* ... and somebody has done so */
+    WF_WAIT_SPILLABLE = 64,  /* meanwhile nobody touches the waiter's stack */
+    WF_WAIT_SEEN = 128,      /* ... and it has lasted since the sweep before */
     WF_WAIT_FLAGS = 255,
     WF_WAIT_STOPPED = 0xffff, /* the index that no waiter has */
 };
@@ -61,8 +64,9 @@ enum {
 /* The calling task's, else the calling thread's own. */
 struct wf_wait *wf_wait_self(void);
 
-/* [T- or A-] Begin a wait; kind is 0, WF_WAIT_STOPPABLE or WF_WAIT_OPERATION. 0, or for the latter two
- * -ECANCELED, -ETIMEDOUT, and then nothing has begun. (A plain thread is never stopped.) */
+/* [T- or A-] Begin a wait; kind is 0, WF_WAIT_STOPPABLE or WF_WAIT_OPERATION, the latter two perhaps with
+ * WF_WAIT_SPILLABLE. 0, or for the latter two -ECANCELED, -ETIMEDOUT, and then nothing has begun. (A plain thread is
+ * never stopped.) */
 int wf_wait_arm(struct wf_wait *w, unsigned kind);
 
 /* Take it back: nothing was enqueued that could fire it. */
@@ -74,12 +78,21 @@ unsigned wf_wait_suspend(struct wf_wait *w);
 /* The waiter has left its stack. True: it waits. False: it was fired already and must be made to run. */
 bool wf_wait_park(struct wf_wait *w);
 
+/* Mark a wait that a sweep has come across in this state of its word. False: it has changed since. */
+bool wf_wait_mark_seen(struct wf_wait *w, uint64_t word);
+
+/* The opposite of parking, by a third side, for a word that says it is parked: true, and then this one has the waiter's
+ * stack, and must park it again; it is not SPILLABLE any more. False: the word has changed. */
+bool wf_wait_unpark(struct wf_wait *w, uint64_t word);
+
 /* Why the caller should stop: 0, -ECANCELED, -ETIMEDOUT. 0 on a plain thread. */
 int wf_wait_stop_reason(void);
 
 /* The same for a task whose wait a stop has ended: always below 0. The scope it is in may have been shielded since, and
  * then says nothing any more; but the wait was ended all the same. */
 int wf_wait_why_stopped(void);
+
+uint64_t wf_wait_ticket(struct wf_wait *w); /* which of its waits it is */
 
 void wf_waiter_init(weft_waiter *r, struct wf_wait *w, unsigned index); /* after arming w */
 
@@ -88,6 +101,10 @@ void wf_waiter_init(weft_waiter *r, struct wf_wait *w, unsigned index); /* after
 bool wf_fire(weft_waiter *r, int result);
 bool wf_fire_claim(weft_waiter *r);
 void wf_fire_claimed(weft_waiter *r, int result);
+
+/* The same for a wait that has no waiter, as only one can end it but for a stop. What there is to be told the task must
+ * know by itself, or by t->result. By that one, while the wait cannot be over without its knowledge. */
+bool wf_fire_task(weft_task *t);
 
 /* End the wait of w because its task was told to stop, if it is one that can be. Any thread, while the
  * task cannot go away. */

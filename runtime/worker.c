@@ -395,7 +395,7 @@ WF_UNOBSERVED static void loop(void *arg)
             t = pick(w);
         if (!t)
             t = wf_worker_find(w);
-        if (!t || stack_of(t))
+        if (!t || stack_of(t) || wf_spills_back(t))
             break;
         w = call(w, t, s);
         wf_side_clear_below(s->low); /* another worker's loop may have been here */
@@ -429,7 +429,7 @@ void wf_worker_run(struct wf_worker *w)
         if (!t)
             break;
         struct wf_context *to;
-        if (stack_of(t)) {
+        if (stack_of(t) || wf_spills_back(t)) {
             begin(w, t);
             to = &stack_of(t)->context;
         } else if ((to = fresh_loop(w, t)) == &w->base) {

@@ -12,6 +12,7 @@
 #include "runtime/queue.h"
 #include "runtime/scope.h"
 #include "runtime/slice.h"
+#include "runtime/spills.h"
 #include "runtime/timer.h"
 #include "runtime/watchdog.h"
 
@@ -52,12 +53,15 @@ struct wf_worker {
     int64_t stolen_ns, pause_ns, paused_until_ns; /* when that was; see judge_theft */
     struct wf_thread thread;
     int *errno_at;                        /* the thread's; constant */
+    uint64_t looked_seq;                  /* run_seq when it last looked whether a sweep is due (spills.h) */
+    bool spills_on;                       /* the runtime's; constant */
+    bool sweeping;                        /* it has a sweep to go on with before it sleeps */
     int cpu;                              /* where it is bound to, -1: anywhere; constant */
 
     /* Read by others. */
     _Alignas(64) WF_ATOMIC(weft_task *) current; /* who runs; NULL in the loop: written by the worker */
     WF_ATOMIC(uint64_t) run_seq;                 /* grows with every task that is run: written by the worker */
-    WF_ATOMIC(uint64_t) runs, switches, steals, parks; /* figures: written by the worker */
+    WF_ATOMIC(uint64_t) runs, switches, steals, parks, spills, restores; /* figures: written by the worker */
     WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
     int thread_id;                               /* as wf_where_look() wants it; written before it runs anything */
     struct wf_driver *driver;                    /* constant while the runtime runs */
@@ -79,6 +83,7 @@ struct weft_runtime {
     struct wf_task_pool tasks;
     struct wf_offload offload;
     struct wf_watchdog watchdog;
+    struct wf_spills spills;
     struct wf_scope root;
     WF_ATOMIC(bool) stopping;   /* everything is done: workers leave their loops */
     WF_ATOMIC(uint32_t) lookout; /* index + 1 of the idle worker that watches the busy ones, 0: none */
@@ -126,6 +131,16 @@ static inline bool wf_worker_at_hand(struct wf_worker *w)
 {
     return wf_queue_any(&w->queue) || wf_load(&w->queue.slot, relaxed) || w->pinned;
 }
+
+/* Does the runtime of t, the caller, spill? */
+static inline bool wf_spills_on(const weft_task *t)
+{
+    return wf_load(&t->home, relaxed)->spills_on;
+}
+
+/* To be added to the kind of a wait that t, the caller, is about to arm, in a runtime that spills; of that wait nothing
+ * lies in t's stack but perhaps what these point to. */
+unsigned wf_spills_kind(weft_task *t, const void *one, const void *other);
 
 /* The loop. On the worker's own thread, on its base stack; returns once the runtime stops. */
 void wf_worker_run(struct wf_worker *w);

@@ -203,11 +203,12 @@ struct wf_context_frame {
 };
 struct wf_context_frame wf_context_frame(const struct wf_context *c);
 
-/* How many bytes below a standing context's stack pointer are in use: nobody may take those pages away. */
+/* How many bytes below a standing context's stack pointer are in use: nobody may take those pages away. And how many of
+ * those, the next to it, are written at all. */
 #if defined(__x86_64__)
-enum { WF_CONTEXT_BELOW_SP = 128 };
+enum { WF_CONTEXT_BELOW_SP = 128, WF_CONTEXT_SAVED = 56 };
 #else
-enum { WF_CONTEXT_BELOW_SP = 0 };
+enum { WF_CONTEXT_BELOW_SP = 0, WF_CONTEXT_SAVED = 0 };
 #endif
 
 #endif

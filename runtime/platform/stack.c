@@ -159,6 +159,7 @@ int wf_stack_pool_open(struct wf_stack_pool *p, size_t stack_size)
         p->stride += page;
     }
     p->limit = limit_of_mappings();
+    p->keeps_pages = MUST_FORGET;
     if (!reserve(p, SLAB_MIN))
         return -ENOMEM;
     p->guard_by_madvise = install_one(p->slab_next, p->guard) && is_closed(p->slab_next);
@@ -316,18 +317,25 @@ static void give(struct wf_stack_pool *p, struct wf_stack *batch, unsigned size)
     wf_lock(&p->lock);
     batch->batch = p->free;
     p->free = batch;
+    wf_store(&p->warm, wf_load(&p->warm, relaxed) + size, relaxed); /* under the lock */
     wf_unlock(&p->lock);
 }
 
 static struct wf_stack *take(struct wf_stack_pool *p, unsigned *ret_count)
 {
     wf_lock(&p->lock);
-    struct wf_stack *batch = p->free;
+    struct wf_stack **from = p->free ? &p->free : p->surplus ? &p->surplus : &p->cold, *batch = *from;
+    bool is_cold = from == &p->cold;
     if (batch) {
-        p->free = batch->batch;
+        *from = batch->batch;
         *ret_count = batch->batch_size;
+        size_t warm = wf_load(&p->warm, relaxed) - (is_cold ? 0 : batch->batch_size);
+        wf_store(&p->warm, warm, relaxed); /* under the lock */
+        p->warm_min = warm < p->warm_min ? warm : p->warm_min;
     }
     wf_unlock(&p->lock);
+    if (batch && is_cold)
+        wf_stack_rewarm(p, batch, *ret_count);
     return batch;
 }
 

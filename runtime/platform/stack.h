@@ -17,6 +17,10 @@
  * of pages, or their pages would meet in the same sets of the address cache: going round 1,000 stacks took
  * 20 ns each at 32 pages and 5 to 10 at odd numbers.
  *
+ * Stacks that nobody has wanted for a while give their pages back: of the idle ones in the pool that were never fewer
+ * for a second, all but some thousand. They are cold then, a batch at a time: only the page of its first stack stays,
+ * where the others are listed. Whoever sleeps next after that second does it (wf_stack_pool_trim).
+ *
  * Descriptor and colour take less than 1 KiB of the top page, so a task that needs less than 3 KiB of stack
  * touches one page. They come on top of the size that was asked for. */
 #ifndef WF_STACK_H
@@ -29,6 +33,7 @@ enum {
     WF_STACK_BATCH = 32,                      /* how many go between a cache and the pool at once */
     WF_STACK_CACHE_MAX = 2 * WF_STACK_BATCH,  /* how many a cache keeps */
     WF_STACK_CUT = 16,                        /* how many fresh ones are cut at once; each touches a page */
+    WF_STACK_WARM = 32 * WF_STACK_BATCH,      /* how many idle ones of a pool keep their pages for good */
 };
 
 enum { WF_STACK_ROOM = 80 };
@@ -52,8 +57,14 @@ struct wf_stack_pool {
     size_t limit;               /* how many guards mprotect may make in this process; constant */
     bool guard_by_madvise;      /* constant after the first get; a test may clear it before */
     bool guard_at_once;         /* ... for many stacks by one call; constant */
+    bool keeps_pages;           /* tools that watch us keep notes about stacks, some of them there; constant */
     bool complained;            /* the line about the limit is printed once */
     struct wf_stack *free;      /* batches given back, newest first */
+    struct wf_stack *surplus;   /* older ones, about to become cold */
+    struct wf_stack *cold;      /* of which only the first stack has a page */
+    WF_ATOMIC(size_t) warm;     /* stacks in free and surplus; others look whether there is anything to trim */
+    size_t warm_min;            /* the least of that since trim_ns was set */
+    int64_t trim_ns;            /* when it is looked at; 0: there was nothing to trim */
     char *slab_next, *slab_end; /* never used part of the newest slab */
     struct wf_stack_slab *slabs; /* newest first */
     size_t reserved;            /* bytes in slabs */
@@ -100,6 +111,29 @@ static inline void wf_stack_put(struct wf_stack_pool *p, struct wf_stack_cache *
     c->count++;
 }
 
+/* ---- Pages (stack_pages.c) ------------------------------------------------------------------------ */
+
+/* Of what lies idle give back what is due, some of it. When to call again; INT64_MAX: not before more lies idle. */
+int64_t wf_stack_pool_trim_slow(struct wf_stack_pool *p, int64_t now_ns);
+
+static inline bool wf_stack_pool_is_trim(struct wf_stack_pool *p)
+{
+    return __builtin_expect(wf_load(&p->warm, relaxed) <= WF_STACK_WARM, 1); /* a hint: it is looked at again */
+}
+
+/* Between stack.c and this: the stacks of a cold batch, as if they had been cut just now. */
+void wf_stack_rewarm(struct wf_stack_pool *p, struct wf_stack *batch, unsigned size);
+
+/* Give all pages of s to the system; whoever touches them faults. False: not all of it could be done; what was in them
+ * is lost all the same, and they are to be taken back. Only where guards are made by madvise. */
+bool wf_stack_give_up(const struct wf_stack_pool *p, struct wf_stack *s);
+
+/* They can be used again; what was given up is zero. False: something is broken. */
+bool wf_stack_take_back(const struct wf_stack_pool *p, struct wf_stack *s);
+
+/* Is that an address of s, which itself is not touched? */
+bool wf_stack_has(const struct wf_stack_pool *p, const struct wf_stack *s, uintptr_t addr);
+
 /* ---- Overflow ------------------------------------------------------------------------------------ */
 
 /* Is addr in the guard of a stack of any open pool? For the overflow report: async-signal-safe. */
@@ -110,6 +144,10 @@ bool wf_stack_is_guard(const void *addr);
  * the handler that was there before. The first install's report() is the one. 0, or -errno of sigaction. */
 int wf_stack_guard_install(void (*report)(const void *addr));
 void wf_stack_guard_uninstall(void);
+
+/* Of faults in a stack itself, whose pages may have been given up: report() says true if so, having said whose it was,
+ * and then we abort. For the process, from now on. */
+void wf_stack_guard_stray(bool (*report)(const void *addr));
 
 /* Give the calling thread an alternate signal stack, unless it has one (then *ret is NULL); and take ours
  * back, on the same thread. 0 or -ENOMEM. */

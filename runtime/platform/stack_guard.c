@@ -8,9 +8,10 @@
  * Faults that are not ours go where they went before us: to the handler that was installed, or to the
  * default, by taking our handler away and letting the fault happen again, so that a core dump shows where.
  *
- * Ordering: G1 slab_add's store of base (release) <-> G2 slab_guards' load (acquire): the other fields
+ * Ordering: G1 slab_add's store of base (release) <-> G2 place_in's load (acquire): the other fields
  *              are there.
- *           G3 slab_add's stores of the fields (release) <-> G4 slab_guards' loads of them (acquire): who
+ *              The report of strays is one function, so that relaxed is enough.
+ *           G3 slab_add's stores of the fields (release) <-> G4 place_in's loads of them (acquire): who
  *              sees a field of the entry's next use sees at the second look that base is no longer what it
  *              was, since slab_add had found it zero before. */
 #include "runtime/platform/stack.h"
@@ -36,6 +37,7 @@ static struct wf_lock slabs_lock;     /* for whoever changes the table */
 static const int signals[SIGNALS] = {SIGSEGV, SIGBUS};
 static struct sigaction before[SIGNALS]; /* what was there; written before our handler is installed */
 static void (*report_overflow)(const void *addr); /* the same */
+static WF_ATOMIC(uintptr_t) report_stray; /* a function, or 0 */
 static unsigned installed; /* under install_lock */
 static struct wf_lock install_lock;
 
@@ -69,24 +71,44 @@ void wf_stack_slab_remove(struct wf_stack_slab *s)
     wf_store(&s->base, (uintptr_t)0, release); /* G5 */
 }
 
-/* Is addr in a guard of this slab, for as long as it was one slab? */
-static bool slab_guards(struct wf_stack_slab *s, uintptr_t addr)
+enum place { ELSEWHERE, IN_GUARD, IN_STACK };
+
+/* Where in this slab is addr, for as long as it was one slab? */
+static enum place place_in(struct wf_stack_slab *s, uintptr_t addr)
 {
     uintptr_t base = wf_load(&s->base, acquire);  /* G2 */
     size_t size = wf_load(&s->size, acquire);     /* G4 */
     size_t stride = wf_load(&s->stride, acquire); /* G4 */
     size_t guard = wf_load(&s->guard, acquire);   /* G4 */
     bool same = wf_load(&s->base, relaxed) == base; /* relaxed: G4 is enough, see above */
-    return base != 0 && same && addr - base < size && (addr - base) % stride < guard;
+    if (base == 0 || !same || addr - base >= size)
+        return ELSEWHERE;
+    return (addr - base) % stride < guard ? IN_GUARD : IN_STACK;
+}
+
+static enum place place_of(const void *addr)
+{
+    enum place place = ELSEWHERE;
+    unsigned end = wf_load(&slabs_end, acquire); /* G2 */
+    for (unsigned i = 0; i < end && place == ELSEWHERE; i++)
+        place = place_in(&slabs[i], (uintptr_t)addr);
+    return place;
 }
 
 bool wf_stack_is_guard(const void *addr)
 {
-    unsigned end = wf_load(&slabs_end, acquire); /* G2 */
-    for (unsigned i = 0; i < end; i++)
-        if (slab_guards(&slabs[i], (uintptr_t)addr))
-            return true;
-    return false;
+    return place_of(addr) == IN_GUARD;
+}
+
+void wf_stack_guard_stray(bool (*report)(const void *addr))
+{
+    wf_store(&report_stray, (uintptr_t)report, relaxed);
+}
+
+static bool is_stray(const void *addr)
+{
+    bool (*report)(const void *) = (bool (*)(const void *))wf_load(&report_stray, relaxed);
+    return report && place_of(addr) == IN_STACK && report(addr);
 }
 
 /* ---- The handler --------------------------------------------------------------------------------- */
@@ -116,6 +138,8 @@ static void on_fault(int sig, siginfo_t *info, void *ucontext)
         report_overflow(info->si_addr);
         abort();
     }
+    if (info->si_code > 0 && is_stray(info->si_addr))
+        abort();
     pass_on(&before[sig == SIGSEGV ? 0 : 1], sig, info, ucontext);
     errno = error;
 }

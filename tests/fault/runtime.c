@@ -1,6 +1,7 @@
 /* runtime.c - scenarios: starting, spawning, scopes, offloading, threads from outside, dumps. */
 #include "tests/fault/scenario.h"
 
+#include <alloca.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -193,6 +194,51 @@ static int scopes(void)
     return run_with(2, deadlines, NULL);
 }
 
+/* ---- Spilling ------------------------------------------------------------------------------------- */
+
+enum { SPILLED = 6 };
+
+static WF_ATOMIC(unsigned) unharmed;
+
+/* Whatever becomes of its stack meanwhile: kept for want of memory, refused by the kernel, or away. */
+static int sleep_and_look(void *arg)
+{
+    volatile size_t size = 300;
+    volatile char *text = alloca(size); /* AddressSanitizer puts what has a known size elsewhere */
+    for (size_t i = 0; i < size; i++)
+        text[i] = (char)i;
+    int err = weft_sleep_until(weft_never());
+    for (size_t i = 0; i < size; i++)
+        CHECK_EQ(text[i], (char)i);
+    (void)arg;
+    wf_add(&unharmed, 1, relaxed);
+    return err;
+}
+
+static int spill_some(void *arg)
+{
+    wf_store(&unharmed, 0, relaxed);
+    WEFT_SCOPE(s);
+    for (int i = 0; i < SPILLED; i++)
+        weft_go(&s, sleep_and_look, arg);
+    for (int i = 0; i < 8; i++) /* some are spilled by then, if it goes well; or none */
+        weft_sleep(WEFT_MSEC);
+    weft_scope_cancel(&s);
+    int err = weft_scope_close(&s);
+    CHECK(err == 0 ? wf_load(&unharmed, relaxed) == SPILLED : err == -ENOMEM);
+    return err;
+}
+
+static int spill_one(void)
+{
+    return weft_run(&(weft_config){.workers = 1, .spill_ns = WEFT_MSEC}, spill_some, NULL);
+}
+
+static int spill_three(void)
+{
+    return weft_run(&(weft_config){.workers = 3, .spill_ns = WEFT_MSEC}, spill_some, NULL);
+}
+
 /* ---- Offloading ----------------------------------------------------------------------------------- */
 
 static int seven(void *arg)
@@ -357,5 +403,6 @@ const struct scenario runtime_scenarios[] = {
     {"spawn_one", spawn_one},     {"spawn_three", spawn_three}, {"scopes", scopes},
     {"offload", offload},         {"watchdog", watchdog},       {"outside", outside},
     {"dump", dump},               {"two_at_once", two_at_once}, {"fork_one", fork_one},
-    {"fork_three", fork_three},   {NULL, NULL},
+    {"fork_three", fork_three},   {"spill_one", spill_one},     {"spill_three", spill_three},
+    {NULL, NULL},
 };

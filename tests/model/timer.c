@@ -31,15 +31,33 @@ struct wf_wheel *wf_worker_wheel(void)
     return &wheel[0];
 }
 
+int wf_spills_marker(void *record)
+{
+    model_fail("%p is called", record);
+}
+
+void wf_spills_restore(weft_task *t)
+{
+    model_fail("%p is spilled", (void *)t);
+}
+
+unsigned wf_spills_kind(weft_task *t, const void *one, const void *other)
+{
+    model_fail("%p may be spilled but for %p and %p", (void *)t, one, other);
+}
+
 weft_task *wf_task_require(const char *function)
 {
     model_check(wf_task_self() && function);
     return wf_task_self();
 }
 
+static struct wf_worker home; /* spills nothing */
+
 static void setup(void)
 {
     task_open(1);
+    wf_store(&task[1].home, &home, relaxed);
     wf_wheel_open(&wheel[0], 0);
     wf_wheel_open(&wheel[1], 0);
     it = wf_alloc(sizeof *it);

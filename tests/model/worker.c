@@ -143,6 +143,10 @@ void wf_child_refuse(const char *what)
 void wf_errand_run(weft_runtime *r)
 {
 }
+NEVER_HERE(void, wf_spills_look, struct wf_worker *w)
+NEVER_HERE(int64_t, wf_stack_pool_trim_slow, struct wf_stack_pool *p, int64_t now)
+NEVER_HERE(int, wf_spills_marker, void *record)
+NEVER_HERE(void, wf_spills_restore, weft_task *t)
 NEVER_HERE(unsigned, wf_driver_poll, struct wf_driver *d)
 NEVER_HERE(unsigned, wf_driver_serve, struct wf_driver *d)
 NEVER_HERE(unsigned, wf_wheel_expire, struct wf_wheel *w, int64_t now)

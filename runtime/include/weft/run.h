@@ -43,7 +43,14 @@ typedef enum weft_driver {
 
 /* Zero means default, so {0} is a good config. The environment outranks it, so that a program can be
  * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer), WEFT_DRIVER (auto, ring,
- * soft), WEFT_STALL_MS (stall_ns, in milliseconds). */
+ * soft), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns, spill_ns, in milliseconds).
+ *
+ * spill_ns is for programs with very many tasks that mostly wait: one that is spilled takes 1.25 KiB and no page. It
+ * then goes on with the same bytes at the same addresses. Only waits are chosen in which weft itself has no use for the
+ * stack: no scope is open in the task, it has forked nothing, and the buffer or address given is not on its own stack.
+ * Your part of it: while a task without an open scope sleeps, or waits for a descriptor, nobody else may use what lies
+ * on its stack. Who does dies of SIGSEGV, with a line that names both tasks. From Linux 6.13 on; on older kernels a
+ * line on stderr says that it is off. */
 typedef struct weft_config {
     unsigned workers;     /* default: the CPUs this process may use, by affinity and cgroup quota; at most 256 */
     unsigned offload_max; /* threads for weft_offload(); default 64 */
@@ -56,6 +63,8 @@ typedef struct weft_config {
     void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
                                                               lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall */
+    int64_t spill_ns;     /* let a task that has waited this long (up to twice) in weft_sleep() or for a descriptor give
+                           * its stack back meanwhile; default: off. See below */
 } weft_config;
 
 /* What the runtime has done so far; every count only grows. */
@@ -69,6 +78,8 @@ typedef struct weft_stats {
     uint64_t submits;      /* calls of the driver made to submit or to collect, parks not counted */
     uint64_t completions;  /* kernel operations completed */
     uint64_t served;       /* of these, how many were collected by a worker that does not own the ring */
+    uint64_t spills;       /* stacks given back while their task waited (spill_ns) */
+    uint64_t restores;     /* ... and filled again, as it was to go on */
 } weft_stats;
 
 WEFT_BEGIN

@@ -137,14 +137,14 @@ static void use_2_kilobytes(void *arg)
     wf_context_switch(&s->context, &host);
 }
 
-static int pages_resident(const struct wf_stack *s, size_t page)
+static int pages_resident(void *low, const struct wf_stack *s, size_t page)
 {
     unsigned char resident[64];
     int n = 0;
     char *top = (char *)(((uintptr_t)s + page) / page * page);
-    size_t count = (size_t)(top - (char *)s->low) / page;
+    size_t count = (size_t)(top - (char *)low) / page;
     CHECK(count <= sizeof resident);
-    CHECK_EQ(mincore(s->low, count * page, resident), 0);
+    CHECK_EQ(mincore(low, count * page, resident), 0);
     for (size_t i = 0; i < count; i++)
         n += resident[i] & 1;
     return n;
@@ -158,9 +158,94 @@ TEST(stack, a_small_task_touches_one_page)
     for (struct wf_stack *s = get_many(32, &got); s; s = s->next) {
         wf_context_make(&s->context, s->low, s->size, use_2_kilobytes, s);
         wf_context_switch(&host, &s->context);
-        CHECK_EQ(pages_resident(s, page), 1);
+        CHECK_EQ(pages_resident(s->low, s, page), 1);
     }
     CHECK_EQ(got, 32);
+    close_pool();
+}
+
+/* ---- Idle stacks ----------------------------------------------------------------------------------- */
+
+enum { IDLE = 8 * WF_STACK_WARM };
+
+static struct wf_stack *stack[IDLE];
+static void *low[IDLE]; /* of each: what is cold does not know it */
+
+static size_t resident_of_all(void)
+{
+    size_t n = 0, page = (size_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < IDLE; i++)
+        n += (size_t)pages_resident(low[i], stack[i], page);
+    return n;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t one = *(const uintptr_t *)a, other = *(const uintptr_t *)b;
+    return (one > other) - (one < other);
+}
+
+/* All of the stacks are in the pool, and two pages of each have been used. */
+static void let_all_idle(void)
+{
+    for (int i = 0; i < IDLE; i++) {
+        stack[i] = wf_stack_get(&pool, &cache);
+        CHECK(stack[i] != NULL);
+        CHECK_EQ(stack[i]->size, (char *)stack[i] - (char *)stack[i]->low);
+        CHECK(wf_stack_is_guard((char *)stack[i]->low - 1));
+        *((char *)stack[i] - 5000) = 1;
+    }
+    qsort(stack, IDLE, sizeof *stack, by_address);
+    for (int i = 0; i < IDLE; i++) {
+        CHECK(!low[i] || low[i] == stack[i]->low); /* the same as the last time, and each once */
+        CHECK(i == 0 || stack[i] != stack[i - 1]);
+        low[i] = stack[i]->low;
+    }
+    for (int i = 0; i < IDLE; i++)
+        wf_stack_put(&pool, &cache, stack[i]);
+    wf_stack_cache_drain(&pool, &cache);
+}
+
+static void trim_at(int64_t now, int64_t next)
+{
+    int64_t at;
+    while ((at = wf_stack_pool_trim_slow(&pool, now)) == now)
+        ;
+    CHECK_EQ(at, next);
+}
+
+TEST(stack, idle_ones_give_their_pages_back_after_a_second)
+{
+    const int64_t second = 1000000000;
+    open_pool();
+    if (pool.keeps_pages) {
+        puts("a tool keeps notes: not tested");
+        return;
+    }
+    let_all_idle();
+    CHECK_EQ(resident_of_all(), 2 * IDLE);
+    CHECK(!wf_stack_pool_is_trim(&pool));
+    trim_at(5, 5 + second);
+    CHECK_EQ(resident_of_all(), 2 * IDLE); /* not at once: they may be wanted again */
+    trim_at(4 + second, 5 + second);
+    trim_at(5 + second, INT64_MAX);
+    CHECK(wf_stack_pool_is_trim(&pool));
+    CHECK(resident_of_all() <= 2 * WF_STACK_WARM + IDLE / WF_STACK_BATCH);
+
+    let_all_idle(); /* as if they had been cut just now */
+    CHECK_EQ(resident_of_all(), 2 * IDLE);
+    close_pool();
+}
+
+TEST(stack, idle_ones_that_are_wanted_again_keep_their_pages)
+{
+    const int64_t second = 1000000000;
+    open_pool();
+    let_all_idle();
+    trim_at(0, pool.keeps_pages ? INT64_MAX : second);
+    let_all_idle(); /* for a moment there was none */
+    trim_at(second, pool.keeps_pages ? INT64_MAX : 2 * second);
+    CHECK_EQ(resident_of_all(), 2 * IDLE);
     close_pool();
 }
 
