@@ -4,13 +4,13 @@
 #include "runtime/platform/topology.h"
 #include "runtime/run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* With the descriptor 13 pages, 29 with the guard. The number is odd (stack.h), and small enough for a task that waits
  * to take no more than 4.5 KiB, its part of the page tables included: 8 bytes per page. */
 enum { STACK_SIZE_DEFAULT = 51 * 1024, STACK_SIZE_MIN = 16 * 1024 };
-static const unsigned long long SPILL_MS_MAX = INT64_MAX / WEFT_MSEC;
 static const size_t STACK_SIZE_MAX = (size_t)1 << 30;
 
 /* The environment may name one of these words, in the order of an enum's values from 0: that value, or -EINVAL. */
@@ -24,6 +24,23 @@ static int read_word(const char *name, const char *const *words, const char *lis
             return i;
     wf_warn("%s is \"%s\": %s is needed", name, word, list);
     return -EINVAL;
+}
+
+/* The environment may have a time in milliseconds. 0, -EINVAL. */
+static int read_ms(const char *name, int64_t *ns)
+{
+    const char *text = getenv(name);
+    if (!text || !*text)
+        return 0;
+    char *end;
+    errno = 0;
+    unsigned long long ms = strtoull(text, &end, 10);
+    if (*end || *text == '-' || errno || ms > INT64_MAX / WEFT_MSEC) {
+        wf_warn("%s is \"%s\": milliseconds are needed, 0 for none", name, text);
+        return -EINVAL;
+    }
+    *ns = (int64_t)ms * WEFT_MSEC;
+    return 0;
 }
 
 int wf_config_read(weft_config *c, const weft_config *given)
@@ -42,16 +59,8 @@ int wf_config_read(weft_config *c, const weft_config *given)
         }
         c->workers = (unsigned)n;
     }
-    const char *spill = getenv("WEFT_SPILL_MS");
-    if (spill && *spill) {
-        char *end;
-        unsigned long long ms = strtoull(spill, &end, 10);
-        if (*end || ms > SPILL_MS_MAX) {
-            wf_warn("WEFT_SPILL_MS is \"%s\": milliseconds are needed, 0 for none", spill);
-            return -EINVAL;
-        }
-        c->spill_ns = (int64_t)ms * WEFT_MSEC;
-    }
+    if (read_ms("WEFT_STALL_MS", &c->stall_ns) < 0 || read_ms("WEFT_SPILL_MS", &c->spill_ns) < 0)
+        return -EINVAL;
     if (ring < 0 || ring > WEFT_RING_DEFER || driver < 0 || driver > WEFT_DRIVER_SOFT)
         return -EINVAL;
     c->ring = (weft_ring_mode)ring;

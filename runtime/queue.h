@@ -152,6 +152,12 @@ static inline uint32_t wf_queue_count(struct wf_queue *q)
     return wf_load(&q->tail, relaxed) - wf_load(&q->head, relaxed);
 }
 
+/* Any thread. How many there are besides the slot, about. */
+static inline uint32_t wf_queue_count_all(struct wf_queue *q)
+{
+    return wf_queue_count(q) + wf_load(&q->overflow, relaxed) + wf_load(&q->nested, relaxed);
+}
+
 /* Any thread. Is there anything besides the slot? A look, no promise. */
 static inline bool wf_queue_any(struct wf_queue *q)
 {

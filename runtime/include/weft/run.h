@@ -16,6 +16,12 @@ typedef struct weft_stall {
     const char *where;  /* file:line where it was spawned */
     unsigned worker;    /* whose turn it takes */
     int64_t held_ns;    /* so far; it is still running */
+    uint64_t number;    /* of the task, as in weft_dump() */
+    const char *doing;  /* "computes", "is blocked in nanosleep", ...; "" when the system does not say */
+    unsigned waiting;   /* tasks that are ready to run on that worker, about */
+    unsigned elsewhere; /* and those that idle workers have taken away from it meanwhile */
+    void *const *backtrace; /* where it is: program counters, the innermost first; ... */
+    unsigned depth;         /* ... so many, 0 when the system does not say */
 } weft_stall;
 
 /* How a worker's ring is set up. The default lets every worker serve every ring; WEFT_RING_DEFER binds
@@ -37,7 +43,7 @@ typedef enum weft_driver {
 
 /* Zero means default, so {0} is a good config. The environment outranks it, so that a program can be
  * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer), WEFT_DRIVER (auto, ring,
- * soft), WEFT_SPILL_MS.
+ * soft), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns and spill_ns, in milliseconds).
  *
  * spill_ns is for programs with very many tasks that mostly wait: one that is spilled takes 1.25 KiB and no page. It
  * then goes on with the same bytes at the same addresses. Only waits are chosen in which weft itself has no use for the
@@ -53,8 +59,9 @@ typedef struct weft_config {
     bool pin;             /* one core per worker, placed by topology, nearest together */
     weft_ring_mode ring;
     weft_driver driver;
-    int64_t stall_ns;     /* call on_stall when a task holds its worker past this; default: off */
-    void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block */
+    int64_t stall_ns;     /* report a task that holds its worker past this; default: off */
+    void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
+                                                              lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall */
     int64_t spill_ns;     /* let a task that has waited this long (up to twice) in weft_sleep() or for a descriptor give
                            * its stack back meanwhile; default: off. See below */
