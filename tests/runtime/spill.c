@@ -474,7 +474,7 @@ static void *await_the_end_of_sweeps(void *arg)
     } while (now.spills < CROWD || !wf_load(&w->rt->spills.resting, acquire));
     CHECK_EQ(now.spills, CROWD);
     for (unsigned i = 0; i < now.workers; i++)
-        CHECK_EQ(wf_load(&w->rt->workers[i].wheel.next_ns, relaxed), INT64_MAX);
+        CHECK_EQ(wf_wheel_next(&w->rt->workers[i].wheel), INT64_MAX);
     CHECK_EQ(write(w->fd[1], "x", 1), 1);
     return NULL;
 }
