@@ -50,6 +50,11 @@ void wf_task_put(struct wf_task_pool *p, struct wf_task_cache *c, weft_task *t)
     model_fail("no task here is held: %p %p %p", (void *)p, (void *)c, (void *)t);
 }
 
+int weft_go_at(weft_scope *s, weft_fn fn, void *arg, const char *site)
+{
+    model_fail("nobody gathers here: %p %p %p %s", (void *)s, (void *)(uintptr_t)fn, arg, site);
+}
+
 const char *wf_task_name(const weft_task *t)
 {
     model_fail("no task here is held: %p", (const void *)t);
