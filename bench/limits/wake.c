@@ -1,6 +1,6 @@
 /* wake.c - what does it cost to wake a worker that sleeps in its ring?
  *
- * Five ways, each between two threads: a sleeper, whose ring is set up as a worker's is, and a waker.
+ * Six ways, each between two threads: a sleeper, whose ring is set up as a worker's is, and a waker.
  *
  *     eventfd-read   a READ of an eventfd waits in the ring and is armed anew after every wake; write(2)
  *     eventfd-poll   a multishot POLL_ADD on an eventfd waits in the ring for good; write(2)
@@ -8,44 +8,39 @@
  *     send-msg       IORING_REGISTER_SEND_MSG_RING: no ring of one's own is needed (kernel 6.13 and later)
  *     futex          no ring at all: the sleeper waits on a word. The floor, and what a worker with nothing in
  *                    flight could do
+ *     spin           no sleep at all: the "sleeper" looks at a word all the time
  *
  * "parked": the sleeper has been asleep for 100 us, or it would be caught on its way to sleep. Printed: from
  * before the wake until the sleeper is back in user space, what the call costs the waker, and what processor
  * time the sleeper spends for one sleep. "hot": both wake each other in turn, so that a sleeper has hardly
  * gone to sleep when it is woken; printed: half a round trip.
  *
- * Rounds of all ways are interleaved, since the machine is never quiet; each figure is the median over the
- * rounds of the median within a round.
+ * Rounds of all ways are interleaved, since the machine is never quiet; each figure is that of the medians within a
+ * round.
  *
- *     wake [rounds [wakes]]        default 11 rounds of 400 wakes */
-#define _GNU_SOURCE
+ *     wake [--wakes N]       in a round; default 400 */
+#include "bench/bench.h"
+
 #include <errno.h>
 #include <liburing.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { REGISTER_SEND_MSG_RING = 31, ROUNDS_MAX = 101, WAKES_MAX = 20000, ASLEEP_NS = 100000 };
+enum { REGISTER_SEND_MSG_RING = 31, WAKES_MAX = 20000, WAKES = 400, WAKES_QUICK = 100, ASLEEP_NS = 100000 };
 
-enum way { EVENTFD_READ, EVENTFD_POLL, MSG_RING, SEND_MSG, FUTEX, WAYS };
-static const char *const way_name[WAYS] = {"eventfd-read", "eventfd-poll", "msg-ring", "send-msg", "futex"};
+enum way { EVENTFD_READ, EVENTFD_POLL, MSG_RING, SEND_MSG, FUTEX, SPIN, WAYS };
+static const char *const way_name[WAYS] = {"eventfd-read", "eventfd-poll", "msg-ring", "send-msg", "futex", "spin"};
 
 /* Somebody who can be put to sleep and woken. */
 struct sleeper {
     struct io_uring ring;
     int eventfd;
     uint64_t scratch;        /* what the eventfd's READ reads */
-    _Atomic uint32_t word;   /* the futex; 1: woken */
+    _Atomic uint32_t word;   /* the futex, or what is looked at; 1: woken */
     _Atomic int64_t awake;   /* when it was back, for the waker to read; 0: asleep, or about to be */
 };
 
@@ -108,6 +103,12 @@ static int sleeper_drain(struct sleeper *s, enum way way)
 
 static void sleeper_sleep(struct sleeper *s, enum way way)
 {
+    if (way == SPIN) {
+        while (!atomic_load(&s->word))
+            ;
+        atomic_store(&s->word, 0);
+        return;
+    }
     if (way == FUTEX) {
         while (!atomic_exchange(&s->word, 0))
             syscall(SYS_futex, &s->word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
@@ -123,6 +124,9 @@ static void sleeper_wake(struct sleeper *s, enum way way, struct io_uring *own)
     uint64_t one = 1;
     int err = 0;
     switch (way) {
+    case SPIN:
+        atomic_store(&s->word, 1);
+        break;
     case EVENTFD_READ:
     case EVENTFD_POLL:
         if (write(s->eventfd, &one, sizeof one) < 0)
@@ -193,6 +197,8 @@ static int64_t median(int64_t *v, int n)
     return v[n / 2];
 }
 
+enum { LATENCY, CALL, SLEEP_CPU, HOT, METRICS };
+
 struct figures {
     int64_t latency, waker, sleeper, hot;
 };
@@ -258,37 +264,37 @@ static bool send_msg_works(void)
     return err == 0;
 }
 
-static void report(enum way way, const struct figures *f, int rounds)
-{
-    int64_t v[4][ROUNDS_MAX];
-    for (int i = 0; i < rounds; i++) {
-        v[0][i] = f[i].latency, v[1][i] = f[i].waker;
-        v[2][i] = f[i].sleeper, v[3][i] = f[i].hot;
-    }
-    long long m[4];
-    for (int k = 0; k < 4; k++)
-        m[k] = median(v[k], rounds);
-    printf("%-13s parked: %6lld ns to the sleeper, %6lld ns the call, %6lld ns cpu a sleep   hot: %6lld ns\n",
-           way_name[way], m[0], m[1], m[2], m[3]);
-    printf("limits wake %s latency_ns=%lld call_ns=%lld sleep_cpu_ns=%lld hot_ns=%lld\n", way_name[way], m[0], m[1],
-           m[2], m[3]);
-}
-
 int main(int argc, char **argv)
 {
-    static struct figures figures[WAYS][ROUNDS_MAX];
-    int rounds = argc > 1 ? atoi(argv[1]) : 11, wakes = argc > 2 ? atoi(argv[2]) : 400;
-    if (rounds < 1 || rounds > ROUNDS_MAX || wakes < 1 || wakes > WAKES_MAX) {
-        fprintf(stderr, "usage: wake [rounds, at most %d [wakes, at most %d]]\n", ROUNDS_MAX, WAKES_MAX);
-        return 2;
-    }
+    static const char more[] = "[--wakes N]";
+    static const char *const name[METRICS] = {"parked_latency", "call", "sleep_cpu", "hot_latency"};
+    static struct bench_figure figure[WAYS][METRICS];
+    struct bench_options o = bench_options(&argc, argv, 11, more);
+    int wakes = o.quick ? WAKES_QUICK : WAKES;
+    if (argc == 3 && strcmp(argv[1], "--wakes") == 0)
+        wakes = atoi(argv[2]);
+    else if (argc != 1)
+        wakes = 0;
+    if (wakes < 1 || wakes > WAKES_MAX)
+        bench_usage(argv[0], more);
+    bench_machine(stdout);
     bool have_send_msg = send_msg_works();
-    for (int round = 0; round < rounds; round++)
-        for (enum way way = 0; way < WAYS; way++)
-            if (way != SEND_MSG || have_send_msg)
-                round_of(way, wakes, &figures[way][round]);
     for (enum way way = 0; way < WAYS; way++)
-        if (way != SEND_MSG || have_send_msg)
-            report(way, figures[way], rounds);
+        for (int m = 0; m < METRICS; m++)
+            figure[way][m] = (struct bench_figure){.bench = "wake", .who = way_name[way], .version = "1", .unit = "ns",
+                                                   .metric = name[m], .workers = 1};
+    for (unsigned round = 0; round <= o.rounds; round++)
+        for (enum way way = 0; way < WAYS; way++) {
+            struct figures f;
+            if (way == SEND_MSG && !have_send_msg)
+                continue;
+            round_of(way, wakes, &f);
+            const int64_t value[METRICS] = {f.latency, f.waker, f.sleeper, f.hot};
+            for (int m = 0; m < METRICS && round > 0; m++)
+                bench_add(&figure[way][m], (double)value[m]);
+        }
+    for (int m = 0; m < METRICS; m++)
+        for (enum way way = 0; way < WAYS; way++)
+            bench_report(&figure[way][m]);
     return 0;
 }
