@@ -98,6 +98,37 @@ weft_task *wf_queue_pop_overflow(struct wf_queue *q)
     return take_overflow(q, q, WF_QUEUE_MOVED);
 }
 
+bool wf_queue_nest(struct wf_queue *q, weft_task *t, uint64_t run)
+{
+    bool sibling = q->nest_run == run;
+    q->nestlings = sibling ? q->nestlings + 1 : 1;
+    q->nest_run = run;
+    if (q->nestlings > WF_QUEUE_NESTLINGS)
+        return false;
+    wf_lock(&q->lock);
+    weft_task **at = sibling && q->youngest ? &q->youngest->next : &q->nest;
+    t->next = *at;
+    *at = t;
+    q->youngest = t;
+    wf_store(&q->nested, wf_load(&q->nested, relaxed) + 1, relaxed);
+    wf_unlock(&q->lock);
+    return true;
+}
+
+weft_task *wf_queue_pop_nest(struct wf_queue *q)
+{
+    wf_lock(&q->lock);
+    weft_task *t = q->nest;
+    if (t) {
+        q->nest = t->next;
+        if (q->youngest == t)
+            q->youngest = NULL;
+        wf_store(&q->nested, wf_load(&q->nested, relaxed) - 1, relaxed);
+    }
+    wf_unlock(&q->lock);
+    return t;
+}
+
 static uint32_t half(uint32_t n, uint32_t max)
 {
     n -= n / 2;
@@ -130,5 +161,7 @@ weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
         }
     }
     uint32_t waiting = wf_load(&q->overflow, relaxed);
-    return waiting ? take_overflow(q, to, half(waiting, max)) : NULL;
+    if (waiting)
+        return take_overflow(q, to, half(waiting, max));
+    return wf_load(&q->nested, relaxed) ? wf_queue_pop_nest(q) : NULL;
 }

@@ -2,6 +2,8 @@
  *
  *     slot      the task woken last by a running one: it runs next, its data is warm
  *     ring      all others, first in first out; open to thieves, who take half, but not more than 128
+ *     nest      if the ring holds very many: the first few tasks that each task starts, under a lock. The latest
+ *               come first, and of those of one task the eldest
  *     overflow  the rest, in order, under a lock: what came when there was no memory for a larger ring
  *
  * The owner adds at the ring's tail; everybody, the owner too, takes from its head by compare-exchange. So
@@ -12,6 +14,10 @@
  * copies it. Its place in memory is kept: a thief may still read there, and what it reads is right as long as its
  * exchange of head succeeds, since nobody writes there any more. All are given back when the queue closes; together
  * the old ones are a third of the last.
+ *
+ * The nest is why a tree of tasks, each of which waits for those it starts, does not stand there in its whole breadth,
+ * with a stack for each: once the ring holds more than any thief could want, what is new is begun first, and so ends
+ * first. The worker takes from ring and nest in turn, so neither starves.
  *
  * Must hold:  tail - head <= the ring's size, as unsigned counters that only grow.
  *             A ring slot is rewritten only after head has moved beyond it.
@@ -35,6 +41,8 @@
 enum {
     WF_QUEUE_RING_MAX = 1 << 30,
     WF_QUEUE_MOVED = WF_QUEUE_RING / 2, /* at most so many at a time, to a thief or from the overflow */
+    WF_QUEUE_MANY = 1024,  /* so many are enough for all thieves: from here on there is a nest */
+    WF_QUEUE_NESTLINGS = 64, /* at most so many go there of what a task starts in one go */
     WF_QUEUE_WARM = 4 /* more than these: they do not all stay in the nearest cache */
 };
 _Static_assert((WF_QUEUE_RING & (WF_QUEUE_RING - 1)) == 0, "indices wrap by masking");
@@ -51,9 +59,13 @@ struct wf_queue {
     bool alone;                            /* there are no thieves; constant */
     WF_ATOMIC(struct wf_ring *) ring;
     WF_ATOMIC(weft_task *) slot;           /* by anybody */
-    _Alignas(64) struct wf_lock lock;      /* for the overflow */
+    WF_ATOMIC(uint32_t) nested;            /* how many; written under lock */
+    _Alignas(64) struct wf_lock lock;      /* for overflow and nest */
     WF_ATOMIC(uint32_t) overflow;          /* how many; written under lock */
     weft_task *first, **last;
+    weft_task *nest, *youngest;            /* youngest: the last of those that come first, NULL: it has been taken */
+    uint64_t nest_run;                     /* from which run that was, and how many were; by the owner */
+    unsigned nestlings;
     uint32_t ring_max;                     /* as large as a ring may become; constant */
 };
 
@@ -63,6 +75,13 @@ void wf_queue_close(struct wf_queue *q);           /* opened or zeroed; nobody e
 /* What is too much for the ring: make it larger, or else use the overflow. False, as for wf_queue_push. */
 bool wf_queue_push_full(struct wf_queue *q, weft_task *t);
 weft_task *wf_queue_pop_overflow(struct wf_queue *q);
+
+/* Owner only. Into the nest: behind the last one, if that came from the same run of a task, else before all. False: not
+ * t, as so many have come from this run already. */
+bool wf_queue_nest(struct wf_queue *q, weft_task *t, uint64_t run);
+
+/* Any thread. Out of the nest, or NULL. */
+weft_task *wf_queue_pop_nest(struct wf_queue *q);
 
 /* The owner's way to its own ring. */
 static inline struct wf_ring *wf_queue_ring(struct wf_queue *q)
@@ -132,10 +151,17 @@ static inline uint32_t wf_queue_count(struct wf_queue *q)
     return wf_load(&q->tail, relaxed) - wf_load(&q->head, relaxed);
 }
 
+/* Any thread. How many there are besides the slot, about. */
+static inline uint32_t wf_queue_count_all(struct wf_queue *q)
+{
+    return wf_queue_count(q) + wf_load(&q->overflow, relaxed) + wf_load(&q->nested, relaxed);
+}
+
 /* Any thread. Is there anything besides the slot? A look, no promise. */
 static inline bool wf_queue_any(struct wf_queue *q)
 {
-    return wf_load(&q->tail, relaxed) != wf_load(&q->head, relaxed) || wf_load(&q->overflow, relaxed);
+    return wf_load(&q->tail, relaxed) != wf_load(&q->head, relaxed) || wf_load(&q->overflow, relaxed) ||
+           wf_load(&q->nested, relaxed);
 }
 
 /* The owner of `to`, whose ring is empty: move half of q over, but no more than max, which WF_QUEUE_MOVED is the

@@ -17,6 +17,7 @@
 #include "runtime/panic.h"
 #include "runtime/platform/clock.h"
 #include "runtime/platform/futex.h"
+#include "runtime/platform/where.h"
 #include "runtime/worker.h"
 #ifdef WF_SIM
 #include "runtime/platform/sim.h"
@@ -85,6 +86,7 @@ static void run_worker(struct wf_worker *w)
     if (!wf_load(&rt->start_error, relaxed)) {
         wf_local()->worker = w;
         w->errno_at = weft_errno();
+        w->thread_id = wf_where_self();
         wf_worker_run(w);
     }
     wf_context_finish(&w->base);

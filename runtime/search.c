@@ -129,6 +129,7 @@ static weft_task *steal(struct wf_worker *w)
             weft_task *t = steal_from(w, &rt->workers[w->victims[i]], pass == SEARCH_PASSES - 1);
             if (t) {
                 w->stolen = wf_queue_count(&w->queue) + 1;
+                wf_add(&rt->workers[w->victims[i]].taken, w->stolen, relaxed); /* a figure */
                 w->stolen_ns = wf_clock_now();
                 return t;
             }

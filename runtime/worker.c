@@ -79,7 +79,8 @@ void wf_worker_spawn(struct wf_worker *w, weft_task *t)
     wf_store(&t->home, w, relaxed);
     wf_side_give(&t->fn);
     void *side = wf_side_take(wf_side_of(&w->base));
-    if (wf_queue_push(&w->queue, t))
+    bool many = WF_UNLIKELY(wf_queue_count(&w->queue) >= WF_QUEUE_MANY);
+    if (!(many && wf_queue_nest(&w->queue, t, wf_load(&w->run_seq, relaxed))) && wf_queue_push(&w->queue, t))
         wf_worker_wake_one(w);
     wf_side_take(side);
 }
@@ -250,7 +251,12 @@ OBSERVED static weft_task *pick(struct wf_worker *w)
     w->slot_runs = 0;
     if (w->pinned && (w->tick & 1))
         return pick_pinned(w); /* every other time, so that neither side starves */
+    bool nested = WF_UNLIKELY(wf_load(&w->queue.nested, relaxed));
+    if (nested && (w->tick & 2) && (t = wf_queue_pop_nest(&w->queue)))
+        return t; /* the same: two in turn */
     t = wf_queue_pop(&w->queue);
+    if (!t && nested)
+        t = wf_queue_pop_nest(&w->queue);
     return t || !w->pinned ? t : pick_pinned(w);
 }
 

@@ -152,6 +152,48 @@ MODEL(queue_grow, .setup = setup_growing, .threads = {outgrow, steal}, .finish =
 MODEL(queue_grow_twice, .setup = setup_growing, .threads = {outgrow, steal_twice}, .finish = drain, .bound = 2,
       .outdated = 2)
 
+/* ---- the nest: two of one family, then one of the next ---- */
+
+static void nest(uint64_t family)
+{
+    weft_task *t = &task[pushed++];
+    t->result = 1;
+    model_check(wf_queue_nest(&queue, t, family));
+}
+
+static bool pop_nest(void)
+{
+    weft_task *t = wf_load(&queue.nested, relaxed) ? wf_queue_pop_nest(&queue) : NULL;
+    if (t)
+        run_task(t);
+    return t != NULL;
+}
+
+static void nesting(void)
+{
+    nest(1);
+    nest(1);
+    nest(2);
+    pop_nest();
+}
+
+static void rob_nest(void)
+{
+    weft_task *t = wf_queue_steal(&queue, &loot[model_self()], WF_QUEUE_MOVED);
+    if (t)
+        run_task(t);
+}
+
+static void drain_nest(void)
+{
+    while (pop_nest())
+        continue;
+    drain();
+}
+
+MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2,
+      .outdated = -1)
+
 /* ---- the slot ---- */
 
 static void put_in_slot(weft_task *t)

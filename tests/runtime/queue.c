@@ -192,6 +192,37 @@ TEST(queue, lets_a_thief_have_the_overflow_when_the_ring_is_empty)
     free_queue(to);
 }
 
+TEST(queue, has_a_nest_where_the_latest_family_comes_first_and_its_eldest_before_the_others)
+{
+    struct wf_queue *q = new_queue(0), *to = new_queue(0);
+    for (unsigned i = 0; i < 9; i++)
+        CHECK(wf_queue_nest(q, &task[i], i / 3));
+    CHECK(wf_queue_any(q));
+    static const unsigned order[] = {6, 7, 8, 3, 4};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        CHECK_EQ(index_of(wf_queue_pop_nest(q)), order[i]);
+    CHECK(wf_queue_nest(q, &task[9], 2)); /* its elder ones are gone: it comes first all the same */
+    CHECK_EQ(index_of(wf_queue_pop_nest(q)), 9);
+    CHECK(wf_queue_pop(q) == NULL);
+    CHECK_EQ(index_of(wf_queue_steal(q, to, WF_QUEUE_MOVED)), 5);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_EQ(index_of(wf_queue_pop_nest(q)), i);
+    CHECK(wf_queue_pop_nest(q) == NULL);
+    CHECK(!wf_queue_any(q));
+    free_queue(q);
+    free_queue(to);
+}
+
+TEST(queue, has_no_room_in_its_nest_for_more_than_a_few_of_a_family)
+{
+    struct wf_queue *q = new_queue(0);
+    for (unsigned i = 0; i < WF_QUEUE_NESTLINGS; i++)
+        CHECK(wf_queue_nest(q, &task[i], 7));
+    CHECK(!wf_queue_nest(q, &task[WF_QUEUE_NESTLINGS], 7));
+    CHECK(wf_queue_nest(q, &task[WF_QUEUE_NESTLINGS], 8));
+    free_queue(q);
+}
+
 TEST(queue, of_nothing_gives_a_thief_nothing)
 {
     struct wf_queue *q = new_queue(5), *to = new_queue(9);
