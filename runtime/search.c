@@ -216,6 +216,11 @@ static void ask_for_forks(struct wf_worker *w)
     }
 }
 
+static bool something_to_do(struct wf_worker *w)
+{
+    return work_anywhere(w) || wf_driver_uncollected(w->driver);
+}
+
 /* Look on for a moment, awake. What was to be submitted is submitted first. True: something has come. */
 static bool spin(struct wf_worker *w)
 {
@@ -231,10 +236,11 @@ static bool spin(struct wf_worker *w)
         wf_driver_poll(w->driver);
         w->collecting = false;
     }
-    bool found;
-    do
-        found = work_anywhere(w) || wf_driver_uncollected(w->driver);
-    while (!found && wf_offload_has_spare_cpu(o) && wf_spin_on(&s));
+    bool found = something_to_do(w);
+    if (found)
+        return true; /* because it was submitted: that says nothing of what others do */
+    while (!found && wf_offload_has_spare_cpu(o) && wf_spin_on(&s))
+        found = something_to_do(w);
     wf_spin_learn(&w->spins, found);
     return found;
 }
