@@ -5,7 +5,8 @@
  * server's process used, user and system, per request; the rate depends on the client as well. In each round
  * every server is measured once, with 1, 64 and 1,000 connections. The limit, limits/echo_uring, is one of them, and
  * the ratio to it is taken round by round. With one connection the time is compared, too: the client does not sleep
- * then, so that it is the server's wake that is seen. weft also says how many system calls its driver makes.
+ * then, so that it is the server's wake that is seen. weft also says how many system calls its driver makes, and is
+ * measured once more with workers that look on before they sleep (weft_config.spin_ns).
  *
  * A server says "NAME VERSION PORT" on its first line, and has chosen the port itself: an io_uring server's port
  * stays taken for some milliseconds after its death. Everything is bounded: a measurement ends after its time or
@@ -40,7 +41,9 @@ enum {
 
 static const char *const metric_name[METRICS] = {"server_cpu", "server_busy", "rate", "p50", "p99", "calls"};
 static const char *const metric_unit[METRICS] = {"us/request", "%", "requests/s", "us", "us", "calls/request"};
+#define SPINNING "weft-spinning"
 static const double bar_calls = 0.1; /* with many connections */
+static const double bar_spinning_us = 20; /* with one */
 
 /* Of server CPU to the limit's. */
 static double bar_ratio(unsigned conns)
@@ -172,6 +175,12 @@ struct plan {
     unsigned commands;
 };
 
+/* weft once more, with workers that look on for 20 us before they sleep. */
+static bool is_spinning(const struct server *s)
+{
+    return strcmp(s->it.peer.who, SPINNING) == 0;
+}
+
 static bool server_start(struct server *s, const char *label, const char *command, const struct plan *p,
                          char bench[][16])
 {
@@ -183,6 +192,9 @@ static bool server_start(struct server *s, const char *label, const char *comman
                                                     .version = s->it.peer.version, .metric = metric_name[m],
                                                     .unit = metric_unit[m], .workers = 1,
                                                     .bar = m == CALLS && p->conns[i] >= 64 ? bar_calls : 0};
+    for (unsigned i = 0; i < p->loads; i++)
+        if (p->conns[i] == 1 && is_spinning(s))
+            s->figure[i][P50].bar = bar_spinning_us;
     return true;
 }
 
@@ -204,10 +216,10 @@ static void report(struct server *server, unsigned servers, const struct plan *p
         for (unsigned i = 0; i < servers; i++)
             bench_report(&server[i].figure[load][m]);
     for (unsigned i = 0; i < servers; i++)
-        if (i != 1)
+        if (i != 1 && !is_spinning(&server[i]))
             report_ratio(server, i, load, CPU, i == 0 ? bar_ratio(p->conns[load]) : 1.0);
     for (unsigned i = 0; i < servers && p->conns[load] == 1; i++)
-        if (i != 1)
+        if (i != 1 && !is_spinning(&server[i]))
             report_ratio(server, i, load, P50, i == 0 ? 0 : 1.0);
 }
 
@@ -219,9 +231,13 @@ static struct plan read_plan(int argc, char **argv)
                                  "peers/tokio_peer echo 1", "peers/go_echo 1", "peers/boost_echo",
                                  "peers/asyncio_echo.py", "peers/asyncio_echo.py --uvloop"},
                      .commands = 9};
+    static char spinning[4200];
     p.o = bench_options(&argc, argv, 7, more);
     if (!p.o.peers)
         p.commands = 2;
+    snprintf(spinning, sizeof spinning, "/usr/bin/env WEFT_SPIN_US=20 %s/echo", bench_folder());
+    p.label[p.commands] = SPINNING;
+    p.command[p.commands++] = spinning;
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 == argc)
             bench_usage(argv[0], more);

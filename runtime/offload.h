@@ -59,12 +59,16 @@ void wf_offload_close(struct wf_offload *o); /* no jobs left; joins the threads 
 void wf_offload_allow_spin(struct wf_offload *o, struct wf_idle *workers, unsigned cpus);
 
 /* Is there a CPU for the caller, awake, beside all others who are awake? A hint. */
-static inline bool wf_offload_has_spare_cpu(struct wf_offload *o)
+static inline bool wf_offload_has_cpu(struct wf_offload *o)
 {
-    if (o->cpus < 2)
-        return false;
     unsigned workers = o->workers->workers - wf_load(&o->workers->asleep, relaxed);
     return workers + wf_load(&o->awake, relaxed) <= o->cpus;
+}
+
+/* And one for somebody else, whom it waits for? */
+static inline bool wf_offload_has_spare_cpu(struct wf_offload *o)
+{
+    return o->cpus >= 2 && wf_offload_has_cpu(o);
 }
 
 /* Make sure there will be a thread for a task on its way. False: there is none and none can be started. */

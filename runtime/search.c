@@ -222,12 +222,12 @@ static bool something_to_do(struct wf_worker *w)
 }
 
 /* Look on for a moment, awake. What was to be submitted is submitted first. True: something has come. */
-static bool spin(struct wf_worker *w)
+static bool spin(struct wf_worker *w, int64_t ns)
 {
     struct wf_offload *o = &w->rt->offload;
-    if (!wf_offload_has_spare_cpu(o) || !wf_spin_is_worth_it(&w->spins))
+    if (!wf_offload_has_cpu(o) || !wf_spin_is_worth_it(&w->spins))
         return false;
-    struct wf_spin s = wf_spin_begin(o->spin_ns);
+    struct wf_spin s = wf_spin_begin(ns);
     int64_t timer = wf_load(&w->wheel.next_ns, relaxed);
     if (timer < s.until)
         s.until = timer;
@@ -239,7 +239,7 @@ static bool spin(struct wf_worker *w)
     bool found = something_to_do(w);
     if (found)
         return true; /* because it was submitted: that says nothing of what others do */
-    while (!found && wf_offload_has_spare_cpu(o) && wf_spin_on(&s))
+    while (!found && wf_offload_has_cpu(o) && wf_spin_on(&s))
         found = something_to_do(w);
     wf_spin_learn(&w->spins, found);
     return found;
@@ -271,7 +271,9 @@ static bool linger(struct wf_worker *w)
 {
     enum wf_linger how = w->linger;
     w->linger = WF_LINGER_NOT;
-    return how == WF_LINGER_LOOKING ? spin(w) : nap(w);
+    if (how == WF_LINGER_NAPPING)
+        return nap(w);
+    return w->rt->offload.cpus >= 2 && spin(w, w->rt->offload.spin_ns);
 }
 
 static void park(struct wf_worker *w, int64_t deadline)
@@ -295,6 +297,8 @@ static void sleep_until_work(struct wf_worker *w)
         park(w, w->paused_until_ns);
         return;
     }
+    if (w->rt->config.spin_ns && spin(w, w->rt->config.spin_ns))
+        return;
     if (w->rt->worker_count > 1 && is_lookout(w))
         look_out(w, wf_clock_now());
     if (wf_queue_any(&w->queue))

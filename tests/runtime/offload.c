@@ -655,6 +655,7 @@ static int be_idle_after_calls(void *arg)
 TEST(offload, uses_no_cpu_when_there_is_nothing_to_do)
 {
     with_workers(be_idle_after_calls, NULL);
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1, .spin_ns = 100 * WEFT_USEC}, be_idle_after_calls, NULL), 0);
 }
 
 /* ---- Exactly once ---- */
