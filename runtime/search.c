@@ -41,7 +41,7 @@ static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
 
 static void fire_timers(struct wf_wheel *wheel, int64_t now)
 {
-    if (wf_load(&wheel->next_ns, relaxed) <= now)
+    if (wf_wheel_next(wheel) <= now)
         wf_wheel_expire(wheel, now);
 }
 
@@ -56,7 +56,7 @@ static void look_outside(struct wf_worker *w)
         next = t->next;
         wf_worker_append_pinned(w, t);
     }
-    if (wf_load(&w->wheel.next_ns, relaxed) != INT64_MAX)
+    if (wf_wheel_next(&w->wheel) != INT64_MAX)
         fire_timers(&w->wheel, wf_clock_now());
     if (wf_driver_uncollected(w->driver) ||
         ((wf_driver_unsubmitted(w->driver) || (busy_for_long && wf_driver_watching(w->driver))) &&
@@ -278,7 +278,7 @@ static bool linger(struct wf_worker *w)
 
 static void park(struct wf_worker *w, int64_t deadline)
 {
-    int64_t timer = wf_load(&w->wheel.next_ns, relaxed);
+    int64_t timer = wf_wheel_next(&w->wheel);
     w->collecting = true;
     WF_COUNT(w->parks);
     wf_driver_park(w->driver, timer < deadline ? timer : deadline);

@@ -15,10 +15,10 @@
  * time the sleeper spends for one sleep. "hot": both wake each other in turn, so that a sleeper has hardly
  * gone to sleep when it is woken; printed: half a round trip.
  *
- * Rounds of all ways are interleaved, since the machine is never quiet; each figure is that of the medians within a
- * round.
+ * Rounds of all ways are interleaved, since the machine is never quiet; each figure is the median over the
+ * rounds of the median within a round.
  *
- *     wake [--wakes N]       in a round; default 400 */
+ *     wake [WAKES]        default 400 wakes a round, 11 rounds */
 #include "bench/bench.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 
-enum { REGISTER_SEND_MSG_RING = 31, WAKES_MAX = 20000, WAKES = 400, WAKES_QUICK = 100, ASLEEP_NS = 100000 };
+enum { REGISTER_SEND_MSG_RING = 31, ROUNDS_MAX = BENCH_ROUNDS_MAX, WAKES_MAX = 20000, ASLEEP_NS = 100000, FIGURES = 4 };
 
 enum way { EVENTFD_READ, EVENTFD_POLL, MSG_RING, SEND_MSG, FUTEX, SPIN, WAYS };
 static const char *const way_name[WAYS] = {"eventfd-read", "eventfd-poll", "msg-ring", "send-msg", "futex", "spin"};
@@ -197,8 +197,6 @@ static int64_t median(int64_t *v, int n)
     return v[n / 2];
 }
 
-enum { LATENCY, CALL, SLEEP_CPU, HOT, METRICS };
-
 struct figures {
     int64_t latency, waker, sleeper, hot;
 };
@@ -264,37 +262,34 @@ static bool send_msg_works(void)
     return err == 0;
 }
 
+static void report(enum way way, const struct figures *f, unsigned rounds)
+{
+    static const char *const name[FIGURES] = {"parked", "call", "sleep_cpu", "hot"};
+    for (int k = 0; k < FIGURES; k++) {
+        struct bench_figure figure = {.bench = "wake", .who = way_name[way], .version = "-", .metric = name[k],
+                                      .unit = "ns", .workers = 2};
+        for (unsigned i = 0; i < rounds; i++) {
+            const int64_t value[FIGURES] = {f[i].latency, f[i].waker, f[i].sleeper, f[i].hot};
+            bench_add(&figure, (double)value[k]);
+        }
+        bench_report(&figure);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    static const char more[] = "[--wakes N]";
-    static const char *const name[METRICS] = {"parked_latency", "call", "sleep_cpu", "hot_latency"};
-    static struct bench_figure figure[WAYS][METRICS];
-    struct bench_options o = bench_options(&argc, argv, 11, more);
-    int wakes = o.quick ? WAKES_QUICK : WAKES;
-    if (argc == 3 && strcmp(argv[1], "--wakes") == 0)
-        wakes = atoi(argv[2]);
-    else if (argc != 1)
-        wakes = 0;
+    static struct figures figures[WAYS][ROUNDS_MAX], warm;
+    struct bench_options o = bench_options(&argc, argv, 11, "[WAKES]");
+    int wakes = argc > 1 ? atoi(argv[1]) : o.quick ? 50 : 400;
     if (wakes < 1 || wakes > WAKES_MAX)
-        bench_usage(argv[0], more);
-    bench_machine(stdout);
+        bench_die("wake: 1 to %d wakes", WAKES_MAX);
     bool have_send_msg = send_msg_works();
-    for (enum way way = 0; way < WAYS; way++)
-        for (int m = 0; m < METRICS; m++)
-            figure[way][m] = (struct bench_figure){.bench = "wake", .who = way_name[way], .version = "1", .unit = "ns",
-                                                   .metric = name[m], .workers = 1};
-    for (unsigned round = 0; round <= o.rounds; round++)
-        for (enum way way = 0; way < WAYS; way++) {
-            struct figures f;
-            if (way == SEND_MSG && !have_send_msg)
-                continue;
-            round_of(way, wakes, &f);
-            const int64_t value[METRICS] = {f.latency, f.waker, f.sleeper, f.hot};
-            for (int m = 0; m < METRICS && round > 0; m++)
-                bench_add(&figure[way][m], (double)value[m]);
-        }
-    for (int m = 0; m < METRICS; m++)
+    for (unsigned round = 0; round <= o.rounds; round++) /* the first is thrown away */
         for (enum way way = 0; way < WAYS; way++)
-            bench_report(&figure[way][m]);
+            if (way != SEND_MSG || have_send_msg)
+                round_of(way, wakes, round == 0 ? &warm : &figures[way][round - 1]);
+    for (enum way way = 0; way < WAYS; way++)
+        if (way != SEND_MSG || have_send_msg)
+            report(way, figures[way], o.rounds);
     return 0;
 }

@@ -150,6 +150,11 @@ void wf_topology_victims(const struct wf_topology *t, unsigned self, unsigned ch
     ret[0] = (unsigned char)!self;
 }
 
+int wf_where_self(void)
+{
+    return 0;
+}
+
 unsigned wf_topology_cpus(void)
 {
     return 1;
