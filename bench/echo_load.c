@@ -229,7 +229,7 @@ static struct plan read_plan(int argc, char **argv)
     struct plan p = {.seconds = 0, .conns = {1, 64, 1000}, .loads = 3,
                      .command = {"limits/echo_uring", "echo", "peers/uv_peer echo", "peers/tokio_peer echo 0",
                                  "peers/tokio_peer echo 1", "peers/go_echo 1", "peers/boost_echo",
-                                 "peers/asyncio_echo.py", "peers/asyncio_echo.py --uvloop"},
+                                 "peers/asyncio_echo.py", "peers/asyncio_echo.py uvloop"},
                      .commands = 9};
     static char spinning[4200];
     p.o = bench_options(&argc, argv, 7, more);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """An echo server of asyncio's, by a Protocol, which is its quickest way.
 
-    asyncio_echo.py [--uvloop]      on uvloop instead of its own loop; Debian's Python has it
+    asyncio_echo.py [uvloop]        on uvloop instead of its own loop; Debian's Python has it
 
 Says "asyncio VERSION PORT", or "uvloop VERSION PORT", and serves until it is killed."""
 import asyncio
@@ -25,7 +25,7 @@ async def serve(name, version):
     await server.serve_forever()
 
 
-if "--uvloop" in sys.argv:
+if "uvloop" in sys.argv[1:]:
     import uvloop
 
     uvloop.install()
