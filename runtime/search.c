@@ -228,7 +228,7 @@ static bool spin(struct wf_worker *w, int64_t ns)
     if (!wf_offload_has_cpu(o) || !wf_spin_is_worth_it(&w->spins))
         return false;
     struct wf_spin s = wf_spin_begin(ns);
-    int64_t timer = wf_load(&w->wheel.next_ns, relaxed);
+    int64_t timer = wf_wheel_next(&w->wheel);
     if (timer < s.until)
         s.until = timer;
     if (wf_driver_unsubmitted(w->driver)) {
@@ -248,7 +248,7 @@ static bool spin(struct wf_worker *w, int64_t ns)
 /* Sleep for a moment, and let what comes from other threads gather meanwhile: they need not ring. */
 static bool nap(struct wf_worker *w)
 {
-    int64_t left = wf_load(&w->wheel.next_ns, relaxed);
+    int64_t left = wf_wheel_next(&w->wheel);
     if (left != INT64_MAX)
         left -= wf_clock_now();
     if (left <= 0 || work_anywhere(w))
