@@ -4,7 +4,9 @@
  * 64-byte request in flight on each, sent again as soon as it came back. What is compared is the CPU time the
  * server's process used, user and system, per request; the rate depends on the client as well. In each round
  * every server is measured once, with 1, 64 and 1,000 connections. The limit, limits/echo_uring, is one of them, and
- * the ratio to it is taken round by round.
+ * the ratio to it is taken round by round. With one connection the time is compared, too: the client does not sleep
+ * then, so that it is the server's wake that is seen. weft also says how many system calls its driver makes, and is
+ * measured once more with workers that look on before they sleep (weft_config.spin_ns).
  *
  * A server says "NAME VERSION PORT" on its first line, and has chosen the port itself: an io_uring server's port
  * stays taken for some milliseconds after its death. Everything is bounded: a measurement ends after its time or
@@ -15,10 +17,9 @@
  * --server measures one more under that name: any command that behaves as above and begins with an absolute path, as
  * "defer=/usr/bin/env WEFT_RING=defer /path/to/echo". */
 #include "bench/bench.h"
-#include "bench/peer.h"
+#include "bench/server.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -30,15 +31,25 @@ enum {
     EVENTS = 256,
     REQUESTS_MAX = 4000000,
     STUCK_MS = 5000,
-    SERVERS_MAX = 12,
+    SERVERS_MAX = 16,
     LOADS_MAX = 3,
-    METRICS = 5,
+    METRICS = 6,
     CPU = 0, /* the first metric: the one that is held against the limit */
+    P50 = 3,
+    CALLS = 5,
 };
 
-static const char *const metric_name[METRICS] = {"server_cpu", "server_busy", "rate", "p50", "p99"};
-static const char *const metric_unit[METRICS] = {"us/request", "%", "requests/s", "us", "us"};
-static const double bar_ratio = 1.10;
+static const char *const metric_name[METRICS] = {"server_cpu", "server_busy", "rate", "p50", "p99", "calls"};
+static const char *const metric_unit[METRICS] = {"us/request", "%", "requests/s", "us", "us", "calls/request"};
+#define SPINNING "weft-spinning"
+static const double bar_calls = 0.1; /* with many connections */
+static const double bar_spinning_us = 20; /* with one */
+
+/* Of server CPU to the limit's. */
+static double bar_ratio(unsigned conns)
+{
+    return conns >= 1000 ? 1.08 : conns >= 64 ? 1.05 : 0;
+}
 
 struct conn {
     int fd;
@@ -55,8 +66,7 @@ struct load {
 };
 
 struct server {
-    struct bench_peer peer;
-    clockid_t clock; /* counts the CPU time of all its threads, in nanoseconds */
+    struct bench_server it;
     struct bench_figure figure[LOADS_MAX][METRICS];
 };
 
@@ -115,9 +125,10 @@ static int64_t load_run(struct load *l, int64_t until_ns)
 {
     struct epoll_event event[EVENTS];
     int64_t now;
+    int wait_ms = l->conns == 1 ? 0 : STUCK_MS;
     while ((now = bench_now_ns()) < until_ns && l->done < REQUESTS_MAX) {
-        int n = epoll_wait(l->epoll, event, EVENTS, STUCK_MS);
-        if (n == 0)
+        int n = epoll_wait(l->epoll, event, EVENTS, wait_ms);
+        if (n == 0 && wait_ms > 0)
             bench_die("the server does not answer");
         for (int i = 0; i < n; i++)
             hear(l, &l->conn[event[i].data.u32]);
@@ -131,15 +142,7 @@ static int compare_u32(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int64_t server_cpu_ns(const struct server *s)
-{
-    struct timespec t;
-    if (clock_gettime(s->clock, &t) != 0)
-        bench_die("%s: it has died", s->peer.who);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static void measure(struct load *l, const struct server *s, double seconds, double *value)
+static void measure(struct load *l, struct bench_server *s, double seconds, double *value)
 {
     load_connect(l, &s->peer);
     l->done = 0;
@@ -147,9 +150,11 @@ static void measure(struct load *l, const struct server *s, double seconds, doub
         ask(&l->conn[i]);
     load_run(l, bench_now_ns() + (int64_t)(seconds * 0.2e9));
     l->done = 0;
-    int64_t cpu = server_cpu_ns(s), start = bench_now_ns();
+    double calls = bench_server_calls(s);
+    int64_t cpu = bench_server_cpu_ns(s), start = bench_now_ns();
     int64_t took = load_run(l, start + (int64_t)(seconds * 1e9)) - start;
-    cpu = server_cpu_ns(s) - cpu;
+    cpu = bench_server_cpu_ns(s) - cpu;
+    calls = bench_server_calls(s) - calls;
     load_close(l);
     if (l->done == 0)
         bench_die("%s: no request was answered", s->peer.who);
@@ -157,45 +162,9 @@ static void measure(struct load *l, const struct server *s, double seconds, doub
     value[CPU] = (double)cpu / 1e3 / l->done;
     value[1] = 100.0 * (double)cpu / (double)took;
     value[2] = (double)l->done * 1e9 / (double)took;
-    value[3] = l->taken[l->done / 2] / 1e3;
+    value[P50] = l->taken[l->done / 2] / 1e3;
     value[4] = l->taken[(uint64_t)l->done * 99 / 100] / 1e3;
-}
-
-/* label of NULL: the name that the server gives itself. */
-static bool server_start(struct server *s, const char *label, const char *command, char bench[][16], unsigned loads)
-{
-    if (!bench_peer_start(&s->peer, command, 0, 1))
-        return false;
-    if (s->peer.port == 0 || clock_getcpuclockid(s->peer.pid, &s->clock) != 0)
-        bench_die("%s: named no port, or has died", command);
-    if (label != NULL)
-        snprintf(s->peer.who, sizeof s->peer.who, "%.*s", (int)strcspn(label, "="), label);
-    for (unsigned i = 0; i < loads; i++)
-        for (int m = 0; m < METRICS; m++)
-            s->figure[i][m] = (struct bench_figure){.bench = bench[i], .who = s->peer.who, .version = s->peer.version,
-                                                    .metric = metric_name[m], .unit = metric_unit[m], .workers = 1};
-    return true;
-}
-
-/* The ratios of server CPU: everybody to the limit, which is server 0, and weft, server 1, to everybody. */
-static void report_ratios(struct server *server, unsigned servers, unsigned load)
-{
-    struct bench_figure *limit = &server[0].figure[load][CPU], *weft = &server[1].figure[load][CPU];
-    for (unsigned i = 1; i < servers; i++) {
-        struct bench_figure ratio = {.bench = limit->bench, .who = server[i].peer.who,
-                                     .version = server[i].peer.version, .metric = "server_cpu_by_limit", .unit = "x",
-                                     .workers = 1, .bar = i == 1 ? bar_ratio : 0};
-        bench_ratio(&ratio, &server[i].figure[load][CPU], limit);
-        bench_report(&ratio);
-    }
-    for (unsigned i = 2; i < servers; i++) {
-        char name[128];
-        snprintf(name, sizeof name, "server_cpu_by_%s", server[i].peer.who);
-        struct bench_figure ratio = {.bench = limit->bench, .who = "weft", .version = server[1].peer.version,
-                                     .metric = name, .unit = "x", .workers = 1, .bar = 1.0};
-        bench_ratio(&ratio, weft, &server[i].figure[load][CPU]);
-        bench_report(&ratio);
-    }
+    value[CALLS] = calls / l->done;
 }
 
 struct plan {
@@ -206,14 +175,69 @@ struct plan {
     unsigned commands;
 };
 
+/* weft once more, with workers that look on for 20 us before they sleep. */
+static bool is_spinning(const struct server *s)
+{
+    return strcmp(s->it.peer.who, SPINNING) == 0;
+}
+
+static bool server_start(struct server *s, const char *label, const char *command, const struct plan *p,
+                         char bench[][16])
+{
+    if (!bench_server_start(&s->it, label, command))
+        return false;
+    for (unsigned i = 0; i < p->loads; i++)
+        for (int m = 0; m < METRICS; m++)
+            s->figure[i][m] = (struct bench_figure){.bench = bench[i], .who = s->it.peer.who,
+                                                    .version = s->it.peer.version, .metric = metric_name[m],
+                                                    .unit = metric_unit[m], .workers = 1,
+                                                    .bar = m == CALLS && p->conns[i] >= 64 ? bar_calls : 0};
+    for (unsigned i = 0; i < p->loads; i++)
+        if (p->conns[i] == 1 && is_spinning(s))
+            s->figure[i][P50].bar = bar_spinning_us;
+    return true;
+}
+
+/* weft's, which is server 1, by another's. */
+static void report_ratio(struct server *server, unsigned other, unsigned load, int metric, double bar)
+{
+    char name[128];
+    struct bench_figure *ours = &server[1].figure[load][metric];
+    snprintf(name, sizeof name, "%s_by_%s", metric_name[metric], other == 0 ? "limit" : server[other].it.peer.who);
+    struct bench_figure ratio = {.bench = ours->bench, .who = "weft", .version = ours->version, .metric = name,
+                                 .unit = "x", .workers = 1, .bar = bar};
+    bench_ratio(&ratio, ours, &server[other].figure[load][metric]);
+    bench_report(&ratio);
+}
+
+static void report(struct server *server, unsigned servers, const struct plan *p, unsigned load)
+{
+    for (int m = 0; m < METRICS; m++)
+        for (unsigned i = 0; i < servers; i++)
+            bench_report(&server[i].figure[load][m]);
+    for (unsigned i = 0; i < servers; i++)
+        if (i != 1 && !is_spinning(&server[i]))
+            report_ratio(server, i, load, CPU, i == 0 ? bar_ratio(p->conns[load]) : 1.0);
+    for (unsigned i = 0; i < servers && p->conns[load] == 1; i++)
+        if (i != 1 && !is_spinning(&server[i]))
+            report_ratio(server, i, load, P50, i == 0 ? 0 : 1.0);
+}
+
 static struct plan read_plan(int argc, char **argv)
 {
     static const char more[] = "[--conns N] [--seconds S] [--server LABEL=COMMAND]...";
     struct plan p = {.seconds = 0, .conns = {1, 64, 1000}, .loads = 3,
                      .command = {"limits/echo_uring", "echo", "peers/uv_peer echo", "peers/tokio_peer echo 0",
-                                 "peers/tokio_peer echo 1"}};
+                                 "peers/tokio_peer echo 1", "peers/go_echo 1", "peers/boost_echo",
+                                 "peers/asyncio_echo.py", "peers/asyncio_echo.py uvloop"},
+                     .commands = 9};
+    static char spinning[4200];
     p.o = bench_options(&argc, argv, 7, more);
-    p.commands = p.o.peers ? 5 : 2;
+    if (!p.o.peers)
+        p.commands = 2;
+    snprintf(spinning, sizeof spinning, "/usr/bin/env WEFT_SPIN_US=20 %s/echo", bench_folder());
+    p.label[p.commands] = SPINNING;
+    p.command[p.commands++] = spinning;
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 == argc)
             bench_usage(argv[0], more);
@@ -231,8 +255,10 @@ static struct plan read_plan(int argc, char **argv)
     }
     if (p.conns[0] == 0 || p.conns[0] > CONNS_MAX)
         bench_die("--conns takes 1 to %d", CONNS_MAX);
+    if (p.o.quick && p.o.rounds > 2)
+        p.o.rounds = 2; /* there are many servers */
     if (p.seconds <= 0)
-        p.seconds = p.o.quick ? 0.2 : 1.0;
+        p.seconds = p.o.quick ? 0.1 : 0.6;
     return p;
 }
 
@@ -252,7 +278,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < p.loads; i++)
         snprintf(bench[i], sizeof bench[i], "echo_%u", p.conns[i]);
     for (unsigned i = 0; i < p.commands; i++) {
-        bool there = server_start(&server[servers], p.label[i], p.command[i], bench, p.loads);
+        bool there = server_start(&server[servers], p.label[i], p.command[i], &p, bench);
         if (!there && i < 2)
             bench_die("echo: %s is not built, and nothing can be compared without it", p.command[i]);
         servers += there;
@@ -264,18 +290,15 @@ int main(int argc, char **argv)
         for (unsigned i = 0; i < p.loads * servers; i++) {
             double value[METRICS];
             load.conns = p.conns[i / servers];
-            measure(&load, &server[i % servers], p.seconds, value);
+            measure(&load, &server[i % servers].it, p.seconds, value);
             for (int m = 0; m < METRICS && round > 0; m++)
-                bench_add(&server[i % servers].figure[i / servers][m], value[m]);
+                if (m != CALLS || server[i % servers].it.tells)
+                    bench_add(&server[i % servers].figure[i / servers][m], value[m]);
         }
-    for (unsigned i = 0; i < p.loads; i++) {
-        for (int m = 0; m < METRICS; m++)
-            for (unsigned k = 0; k < servers; k++)
-                bench_report(&server[k].figure[i][m]);
-        report_ratios(server, servers, i);
-    }
+    for (unsigned i = 0; i < p.loads; i++)
+        report(server, servers, &p, i);
     for (unsigned k = 0; k < servers; k++)
-        bench_peer_stop(&server[k].peer);
+        bench_peer_stop(&server[k].it.peer);
     free(load.taken);
     return 0;
 }

@@ -17,7 +17,7 @@
  *
  * Sleep. One word says what the owner does:
  *
- *     RUNNING    awake and will look at its queues before it sleeps
+ *     RUNNING    awake, or taking a nap, and will look at its queues before it sleeps
  *     PARKED     in the kernel or on the way there
  *     NOTIFIED   awake, or being woken, and must look at its queues again
  *
@@ -338,6 +338,13 @@ unsigned wf_driver_park(struct wf_driver *d, int64_t deadline_ns)
             doze(r, deadline_ns - now);
     }
     wf_swap(&r->state, RUNNING, acquire); /* R9 */
+    return turn(r, 0);
+}
+
+unsigned wf_driver_nap(struct wf_driver *d, int64_t ns)
+{
+    struct ring *r = ring_of(d);
+    doze(r, ns); /* awake, as far as others know */
     return turn(r, 0);
 }
 

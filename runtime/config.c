@@ -10,6 +10,7 @@
 
 enum { STACK_SIZE_DEFAULT = 64 * 1024, STACK_SIZE_MIN = 16 * 1024 };
 static const size_t STACK_SIZE_MAX = (size_t)1 << 30;
+static const int64_t SPIN_MAX_NS = WEFT_MSEC;
 
 /* The environment may name one of these words, in the order of an enum's values from 0: that value, or -EINVAL. */
 static int read_word(const char *name, const char *const *words, const char *list, int given)
@@ -24,20 +25,20 @@ static int read_word(const char *name, const char *const *words, const char *lis
     return -EINVAL;
 }
 
-/* The environment may have a time in milliseconds. 0, -EINVAL. */
-static int read_ms(const char *name, int64_t *ns)
+/* The environment may have a time in this unit. 0, -EINVAL. */
+static int read_time(const char *name, const char *unit_name, int64_t unit, int64_t *ns)
 {
     const char *text = getenv(name);
     if (!text || !*text)
         return 0;
     char *end;
     errno = 0;
-    unsigned long long ms = strtoull(text, &end, 10);
-    if (*end || *text == '-' || errno || ms > INT64_MAX / WEFT_MSEC) {
-        wf_warn("%s is \"%s\": milliseconds are needed, 0 for none", name, text);
+    unsigned long long n = strtoull(text, &end, 10);
+    if (*end || *text == '-' || errno || n > (unsigned long long)(INT64_MAX / unit)) {
+        wf_warn("%s is \"%s\": %s are needed, 0 for none", name, text, unit_name);
         return -EINVAL;
     }
-    *ns = (int64_t)ms * WEFT_MSEC;
+    *ns = (int64_t)n * unit;
     return 0;
 }
 
@@ -57,7 +58,9 @@ int wf_config_read(weft_config *c, const weft_config *given)
         }
         c->workers = (unsigned)n;
     }
-    if (read_ms("WEFT_STALL_MS", &c->stall_ns) < 0 || read_ms("WEFT_SPILL_MS", &c->spill_ns) < 0)
+    if (read_time("WEFT_STALL_MS", "milliseconds", WEFT_MSEC, &c->stall_ns) < 0 ||
+        read_time("WEFT_SPILL_MS", "milliseconds", WEFT_MSEC, &c->spill_ns) < 0 ||
+        read_time("WEFT_SPIN_US", "microseconds", WEFT_USEC, &c->spin_ns) < 0)
         return -EINVAL;
     if (ring < 0 || ring > WEFT_RING_DEFER || driver < 0 || driver > WEFT_DRIVER_SOFT)
         return -EINVAL;
@@ -71,6 +74,6 @@ int wf_config_read(weft_config *c, const weft_config *given)
         c->stack_size = STACK_SIZE_DEFAULT;
     bool fine = c->workers <= WF_TOPOLOGY_WORKERS_MAX && c->offload_max <= WF_OFFLOAD_THREADS_MAX &&
                 c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->stall_ns >= 0 &&
-                c->spill_ns >= 0;
+                c->spill_ns >= 0 && c->spin_ns >= 0 && c->spin_ns <= SPIN_MAX_NS;
     return fine ? 0 : -EINVAL;
 }

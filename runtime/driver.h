@@ -9,6 +9,7 @@
  *     wf_driver_poll    its worker     submit what waits, let the kernel finish what it holds, collect
  *     wf_driver_serve   other workers  the same as far as the driver's mode lets them
  *     wf_driver_park    its worker     submit, sleep until a completion, a wake or the deadline, collect
+ *     wf_driver_nap     its worker     the same for a moment, without hearing wakes
  *     wf_driver_wake    any thread     end or forbid the next park
  *
  * Collecting calls wf_op_complete() for every completion, on the collecting worker's thread: what becomes
@@ -101,6 +102,9 @@ unsigned wf_driver_serve(struct wf_driver *d);
  * it return at once. Returns how many completions it collected. */
 unsigned wf_driver_park(struct wf_driver *d, int64_t deadline_ns);
 void wf_driver_wake(struct wf_driver *d);
+
+/* Sleep for so long, or until a completion. A wake does not end it, and so costs its sender no system call. */
+unsigned wf_driver_nap(struct wf_driver *d, int64_t ns);
 
 /* Defined by io/op.c. */
 void wf_op_complete(struct wf_driver *d, uint64_t user_data, int result, uint32_t flags);

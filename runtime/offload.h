@@ -1,9 +1,9 @@
 /* offload.h - plain threads for code that blocks or computes for long.
  *
  * One queue, first in first out, under one lock. A thread is started when a job finds none idle, up to a limit;
- * an idle one retires after ten seconds. The thread that became idle last is woken first, so the others can
- * retire. A job is in the queue, or taken by one thread: both under the lock, so a job that is withdrawn never
- * runs and one that runs is waited for.
+ * an idle one looks on for a moment, then sleeps, and retires after ten seconds. The thread that became idle last is
+ * called first, so the others can retire. A job is in the queue, or taken by one thread: both under the lock, so a job
+ * that is withdrawn never runs and one that runs is waited for.
  *
  * Three kinds of job: a call, whose record lies in the frame of the task that waits for it; a task itself, which
  * goes on as a guest of the thread (weft_blocking_begin) until it leaves; and a call that nobody waits for, which owns
@@ -13,6 +13,7 @@
 #ifndef WF_OFFLOAD_H
 #define WF_OFFLOAD_H
 
+#include "runtime/idle.h"
 #include "runtime/platform/lock.h"
 #include "runtime/platform/thread.h"
 #include "runtime/task.h"
@@ -28,6 +29,7 @@ struct wf_offload_job {
     weft_fn fn;
     void *arg;
     int result;
+    int cpu;                             /* where it comes from; -1: nobody waits */
     bool done;                           /* under the pool's lock */
     weft_waiter waiter;                  /* under the pool's lock */
 };
@@ -44,10 +46,30 @@ struct wf_offload {
     bool stopping;
     struct wf_affinity affinity;      /* of its threads, whatever worker starts them; constant */
     WF_ATOMIC(uint32_t) alive;        /* threads that may still take the lock; close sleeps on it */
+    WF_ATOMIC(unsigned) awake;        /* threads that do not sleep here; a hint */
+    struct wf_idle *workers;          /* whose jobs these are; constant */
+    unsigned cpus;                    /* for them and the threads; 0: nobody looks on; constant */
+    int64_t spin_ns;                  /* how long; constant */
 };
 
 void wf_offload_open(struct wf_offload *o, unsigned threads_max);
 void wf_offload_close(struct wf_offload *o); /* no jobs left; joins the threads */
+
+/* Let threads with nothing to do look on for a moment before they sleep, while workers and they leave a CPU free. */
+void wf_offload_allow_spin(struct wf_offload *o, struct wf_idle *workers, unsigned cpus);
+
+/* Is there a CPU for the caller, awake, beside all others who are awake? A hint. */
+static inline bool wf_offload_has_cpu(struct wf_offload *o)
+{
+    unsigned workers = o->workers->workers - wf_load(&o->workers->asleep, relaxed);
+    return workers + wf_load(&o->awake, relaxed) <= o->cpus;
+}
+
+/* And one for somebody else, whom it waits for? */
+static inline bool wf_offload_has_spare_cpu(struct wf_offload *o)
+{
+    return o->cpus >= 2 && wf_offload_has_cpu(o);
+}
 
 /* Make sure there will be a thread for a task on its way. False: there is none and none can be started. */
 bool wf_offload_reserve(struct wf_offload *o);

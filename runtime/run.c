@@ -259,6 +259,7 @@ static int create(weft_runtime **ret, const weft_config *config)
         if ((err = init_worker(rt, i, topology)) < 0)
             goto out;
     wf_offload_open(&rt->offload, config->offload_max);
+    wf_offload_allow_spin(&rt->offload, &rt->idle, wf_topology_cpus());
     wf_scope_open_root(&rt->root);
 out:
     wf_free(topology, sizeof *topology);

@@ -4,6 +4,7 @@
  *     steal     from the others, nearest first; not for a while, if the last thefts were not worth it
  *     look out  one idle worker watches the busy ones, and does for them what they cannot do while they run one
  *               task for long: their timers, their requests, their completions
+ *     linger    for a moment, if a job of ours is with the offload pool: see offload.c
  *     sleep     in the ring, until something comes, a timer is due, or there is something to look out for
  *
  * Who may search, who is asleep and who is to be woken is kept in idle.c, with the argument why no work is left
@@ -24,6 +25,9 @@ static const int64_t PAUSE_MIN_NS = 20 * WEFT_USEC, PAUSE_MAX_NS = WEFT_MSEC;
 
 /* A lookout sleeps twice as long each time, up to this. It serves who has run one task for so long. */
 static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, LOOKOUT_MAX_NS = 4 * WEFT_MSEC;
+
+/* Jobs of a pool that is busy gather for so long: docs/design/hand-over.md. */
+static const int64_t NAP_NS = 50 * WEFT_USEC;
 
 /* ---- the outside ---- */
 
@@ -218,6 +222,66 @@ static void ask_for_forks(struct wf_worker *w)
         wf_unlock(&w->rt->spills.lock);
 }
 
+static bool something_to_do(struct wf_worker *w)
+{
+    return work_anywhere(w) || wf_driver_uncollected(w->driver);
+}
+
+/* Look on for a moment, awake. What was to be submitted is submitted first. True: something has come. */
+static bool spin(struct wf_worker *w, int64_t ns)
+{
+    struct wf_offload *o = &w->rt->offload;
+    if (!wf_offload_has_cpu(o) || !wf_spin_is_worth_it(&w->spins))
+        return false;
+    struct wf_spin s = wf_spin_begin(ns);
+    int64_t timer = wf_wheel_next(&w->wheel);
+    if (timer < s.until)
+        s.until = timer;
+    if (wf_driver_unsubmitted(w->driver)) {
+        w->collecting = true;
+        wf_driver_poll(w->driver);
+        w->collecting = false;
+    }
+    bool found = something_to_do(w);
+    if (found)
+        return true; /* because it was submitted: that says nothing of what others do */
+    while (!found && wf_offload_has_cpu(o) && wf_spin_on(&s))
+        found = something_to_do(w);
+    wf_spin_learn(&w->spins, found);
+    return found;
+}
+
+/* Sleep for a moment, and let what comes from other threads gather meanwhile: they need not ring. */
+static bool nap(struct wf_worker *w)
+{
+    int64_t left = wf_wheel_next(&w->wheel);
+    if (left != INT64_MAX)
+        left -= wf_clock_now();
+    if (left <= 0 || work_anywhere(w))
+        return true;
+    if (!wf_spin_is_worth_it(&w->naps))
+        return false;
+    if (w->searching)
+        wf_idle_found(&w->rt->idle);
+    w->searching = false;
+    w->collecting = true;
+    wf_driver_nap(w->driver, left < NAP_NS ? left : NAP_NS);
+    w->collecting = false;
+    bool found = work_anywhere(w);
+    wf_spin_learn(&w->naps, found);
+    return found;
+}
+
+/* A job is with the offload pool, and may be back before a wake would be. True: something has come. */
+static bool linger(struct wf_worker *w)
+{
+    enum wf_linger how = w->linger;
+    w->linger = WF_LINGER_NOT;
+    if (how == WF_LINGER_NAPPING)
+        return nap(w);
+    return w->rt->offload.cpus >= 2 && spin(w, w->rt->offload.spin_ns);
+}
+
 static void park(struct wf_worker *w, int64_t deadline)
 {
     int64_t timer = wf_wheel_next(&w->wheel);
@@ -234,6 +298,8 @@ static void park(struct wf_worker *w, int64_t deadline)
 static void sleep_until_work(struct wf_worker *w)
 {
     struct wf_idle *idle = &w->rt->idle;
+    if (w->linger && linger(w))
+        return;
     if (w->paused_until_ns) { /* not among the sleepers: work of others does not wake it */
         if (w->searching)
             wf_idle_found(idle);
@@ -241,6 +307,8 @@ static void sleep_until_work(struct wf_worker *w)
         park(w, w->paused_until_ns);
         return;
     }
+    if (w->rt->config.spin_ns && spin(w, w->rt->config.spin_ns))
+        return;
     if (w->rt->worker_count > 1 && is_lookout(w))
         look_out(w, wf_clock_now());
     if (wf_queue_any(&w->queue) || w->sweeping)

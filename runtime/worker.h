@@ -8,6 +8,7 @@
 #include "runtime/offload.h"
 #include "runtime/panic.h"
 #include "runtime/platform/local.h"
+#include "runtime/platform/spin.h"
 #include "runtime/platform/thread.h"
 #include "runtime/queue.h"
 #include "runtime/scope.h"
@@ -27,6 +28,13 @@ enum wf_left {
     WF_LEFT_STACK     /* a stack whose loop is over */
 };
 
+/* A task has handed a job to the offload pool that may soon be back. */
+enum wf_linger {
+    WF_LINGER_NOT,
+    WF_LINGER_LOOKING,  /* to a thread that looked on: back before a wake would be, if it is short */
+    WF_LINGER_NAPPING   /* to a queue: with others before it, so they had better come back together */
+};
+
 struct wf_worker {
     /* By the worker alone. */
     weft_runtime *rt;                     /* constant */
@@ -35,6 +43,8 @@ struct wf_worker {
     unsigned slot_runs;                   /* how often in a row the slot was picked */
     bool collecting;                      /* what becomes ready comes from outside: it goes to the queue's end */
     bool searching;                       /* counted as a searcher */
+    enum wf_linger linger;                /* before it sleeps the next time */
+    struct wf_spin_habit spins, naps;     /* whether that has paid */
     enum wf_left left;
     weft_task *left_task;
     struct wf_stack *left_stack;
@@ -87,7 +97,6 @@ struct weft_runtime {
     struct wf_scope root;
     WF_ATOMIC(bool) stopping;   /* everything is done: workers leave their loops */
     WF_ATOMIC(uint32_t) lookout; /* index + 1 of the idle worker that watches the busy ones, 0: none */
-    WF_ATOMIC(uint32_t) visitors; /* threads from outside that are just waking somebody */
     WF_ATOMIC(uint32_t) started, stopped; /* workers that have come up, that have left their loop */
     WF_ATOMIC(int) start_error;
     WF_ATOMIC(uint64_t) numbers;
@@ -99,6 +108,8 @@ struct weft_runtime {
     weft_config config;
     weft_driver driver;         /* of all workers, RING or SOFT; constant while they run */
     weft_runtime *next;         /* of the process, for dumps */
+    _Alignas(64) WF_ATOMIC(uint32_t) visitors; /* threads from outside that are just waking somebody: often, and
+                                                  workers that look for work read what is above */
 };
 
 /* The worker that runs the calling task: misuse in the caller's name if there is none. True until the next

@@ -7,6 +7,9 @@
  * A multishot receive that finds no buffer ends with ENOBUFS; the connection waits in `starved` until buffers come
  * back, and is armed again then. Never seen with one small request in flight per connection, and correct if it is.
  *
+ *     echo_uring [http]    http: what is received is a request, if it ends with an empty line, and is answered as
+ *                          bench/http.c does; for clients that send one at a time, and whole
+ *
  * Says "uring KERNEL PORT" on its first line and serves until it is killed. */
 #include "bench/bench.h"
 
@@ -20,6 +23,9 @@
 enum { BUFFERS = 4096, BUFFER_SIZE = 4096, SQ_ENTRIES = 2048, CQ_ENTRIES = 8192, FDS_MAX = 65536, BACKLOG = 4096 };
 enum operation { ACCEPT = 1, RECV, SEND };
 
+static const char hello[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nhello, world\n";
+
+static bool http;
 static struct io_uring ring;
 static struct io_uring_buf_ring *pool;
 static char *buffers;
@@ -57,8 +63,14 @@ static void received(const struct io_uring_cqe *cqe, int fd)
 {
     if (cqe->res > 0) {
         unsigned b = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+        const char *answer = buffers + (size_t)b * BUFFER_SIZE;
+        size_t size = (size_t)cqe->res;
         struct io_uring_sqe *sqe = request(SEND, fd, b);
-        io_uring_prep_send(sqe, fd, buffers + (size_t)b * BUFFER_SIZE, (size_t)cqe->res, MSG_WAITALL | MSG_NOSIGNAL);
+        if (http && size >= 4 && memcmp(answer + size - 4, "\r\n\r\n", 4) == 0) {
+            answer = hello;
+            size = sizeof hello - 1;
+        }
+        io_uring_prep_send(sqe, fd, answer, size, MSG_WAITALL | MSG_NOSIGNAL);
         if (!(cqe->flags & IORING_CQE_F_MORE))
             arm_recv(fd);
     } else if (cqe->res == -ENOBUFS && starved_count < FDS_MAX) {
@@ -139,10 +151,11 @@ static void open_ring(void)
     io_uring_buf_ring_advance(pool, BUFFERS);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct utsname name;
     unsigned port;
+    http = argc > 1 && strcmp(argv[1], "http") == 0;
     int listener = listen_somewhere(&port);
     open_ring();
     uname(&name);

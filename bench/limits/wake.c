@@ -1,6 +1,6 @@
 /* wake.c - what does it cost to wake a worker that sleeps in its ring?
  *
- * Five ways, each between two threads: a sleeper, whose ring is set up as a worker's is, and a waker.
+ * Six ways, each between two threads: a sleeper, whose ring is set up as a worker's is, and a waker.
  *
  *     eventfd-read   a READ of an eventfd waits in the ring and is armed anew after every wake; write(2)
  *     eventfd-poll   a multishot POLL_ADD on an eventfd waits in the ring for good; write(2)
@@ -8,6 +8,7 @@
  *     send-msg       IORING_REGISTER_SEND_MSG_RING: no ring of one's own is needed (kernel 6.13 and later)
  *     futex          no ring at all: the sleeper waits on a word. The floor, and what a worker with nothing in
  *                    flight could do
+ *     spin           no sleep at all: the "sleeper" looks at a word all the time
  *
  * "parked": the sleeper has been asleep for 100 us, or it would be caught on its way to sleep. Printed: from
  * before the wake until the sleeper is back in user space, what the call costs the waker, and what processor
@@ -31,15 +32,15 @@
 
 enum { REGISTER_SEND_MSG_RING = 31, ROUNDS_MAX = BENCH_ROUNDS_MAX, WAKES_MAX = 20000, ASLEEP_NS = 100000, FIGURES = 4 };
 
-enum way { EVENTFD_READ, EVENTFD_POLL, MSG_RING, SEND_MSG, FUTEX, WAYS };
-static const char *const way_name[WAYS] = {"eventfd-read", "eventfd-poll", "msg-ring", "send-msg", "futex"};
+enum way { EVENTFD_READ, EVENTFD_POLL, MSG_RING, SEND_MSG, FUTEX, SPIN, WAYS };
+static const char *const way_name[WAYS] = {"eventfd-read", "eventfd-poll", "msg-ring", "send-msg", "futex", "spin"};
 
 /* Somebody who can be put to sleep and woken. */
 struct sleeper {
     struct io_uring ring;
     int eventfd;
     uint64_t scratch;        /* what the eventfd's READ reads */
-    _Atomic uint32_t word;   /* the futex; 1: woken */
+    _Atomic uint32_t word;   /* the futex, or what is looked at; 1: woken */
     _Atomic int64_t awake;   /* when it was back, for the waker to read; 0: asleep, or about to be */
 };
 
@@ -102,6 +103,12 @@ static int sleeper_drain(struct sleeper *s, enum way way)
 
 static void sleeper_sleep(struct sleeper *s, enum way way)
 {
+    if (way == SPIN) {
+        while (!atomic_load(&s->word))
+            ;
+        atomic_store(&s->word, 0);
+        return;
+    }
     if (way == FUTEX) {
         while (!atomic_exchange(&s->word, 0))
             syscall(SYS_futex, &s->word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
@@ -117,6 +124,9 @@ static void sleeper_wake(struct sleeper *s, enum way way, struct io_uring *own)
     uint64_t one = 1;
     int err = 0;
     switch (way) {
+    case SPIN:
+        atomic_store(&s->word, 1);
+        break;
     case EVENTFD_READ:
     case EVENTFD_POLL:
         if (write(s->eventfd, &one, sizeof one) < 0)

@@ -3,14 +3,14 @@
  *     uv_peer echo              an echo server; tries to write at once, as a good user of libuv does
  *     uv_peer timers PAIRS N MOST    what bench/timers.c has: sets of timers, at most MOST; a pair alone; N that fire,
  *                               10,000 at a time
- *     uv_peer offload N         N empty jobs through the thread pool, one after another; then N with 64 at a time
+ *     uv_peer offload THREADS N offload.c says what is measured: N jobs through a pool of so many threads
  *
  * Says "libuv VERSION [PORT]", then makes a round for each line it reads, as bench/peer.h wants it. */
 #include "bench/bench.h"
 
 #include <uv.h>
 
-enum { BACKLOG = 4096, WIDTH = 64 };
+enum { BACKLOG = 4096, WIDTH = 1000, PAUSED = 100 };
 
 static uv_loop_t *loop;
 
@@ -146,10 +146,19 @@ static void timers(unsigned pairs, unsigned n, unsigned most, double *value)
 /* Offload. */
 
 static unsigned left;
+static uv_work_cb job;
 
 static void nothing(uv_work_t *w)
 {
     (void)w;
+}
+
+static void compute(uv_work_t *w)
+{
+    int64_t until = bench_now_ns() + 1000;
+    (void)w;
+    while (bench_now_ns() < until)
+        ;
 }
 
 static void worked(uv_work_t *w, int status)
@@ -157,19 +166,54 @@ static void worked(uv_work_t *w, int status)
     (void)status;
     if (left > 0) {
         left--;
-        uv_queue_work(loop, w, nothing, worked);
+        uv_queue_work(loop, w, job, worked);
     }
 }
 
-static double offload(unsigned n, unsigned width)
+/* Nanoseconds a job, so many at once. */
+static double offload(unsigned n, unsigned width, uv_work_cb what)
 {
     static uv_work_t work[WIDTH];
     int64_t start = bench_now_ns();
+    job = what;
     left = n - width;
     for (unsigned i = 0; i < width; i++)
-        uv_queue_work(loop, &work[i], nothing, worked);
+        uv_queue_work(loop, &work[i], job, worked);
     uv_run(loop, UV_RUN_DEFAULT);
-    return (double)(bench_now_ns() - start) / n / 1e3;
+    return (double)(bench_now_ns() - start) / n;
+}
+
+static int64_t asked_ns, paused_ns;
+
+static void pause_over(uv_timer_t *t);
+
+static void worked_after_pause(uv_work_t *w, int status)
+{
+    (void)status;
+    paused_ns += bench_now_ns() - asked_ns;
+    if (--left > 0)
+        uv_timer_start(w->data, pause_over, 1, 0);
+}
+
+static void pause_over(uv_timer_t *t)
+{
+    static uv_work_t work;
+    work.data = t;
+    asked_ns = bench_now_ns();
+    uv_queue_work(loop, &work, nothing, worked_after_pause);
+}
+
+static double offload_with_pauses(void)
+{
+    uv_timer_t timer;
+    uv_timer_init(loop, &timer);
+    left = PAUSED;
+    paused_ns = 0;
+    uv_timer_start(&timer, pause_over, 1, 0);
+    uv_run(loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(loop, UV_RUN_DEFAULT);
+    return (double)paused_ns / 1e3 / PAUSED;
 }
 
 int main(int argc, char **argv)
@@ -178,23 +222,25 @@ int main(int argc, char **argv)
     unsigned b = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
     unsigned c = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
     char line[64];
-    double value[11];
+    double value[11] = {0};
     loop = uv_default_loop();
     if (argc == 2 && strcmp(argv[1], "echo") == 0)
         return echo();
     bool is_timers = argc == 5 && strcmp(argv[1], "timers") == 0 && a > 0 && b > 0 && c >= 30000;
-    if (!is_timers && !(argc == 3 && strcmp(argv[1], "offload") == 0 && a >= WIDTH))
-        bench_die("usage: uv_peer echo | timers PAIRS N MOST | offload N (N of %d or more)", WIDTH);
+    if (!is_timers && !(argc == 4 && strcmp(argv[1], "offload") == 0 && a > 0 && b >= WIDTH))
+        bench_die("usage: uv_peer echo | timers PAIRS N MOST | offload THREADS N (N of %d or more)", WIDTH);
+    setenv("UV_THREADPOOL_SIZE", argv[2], 1); /* read when the first job comes */
     printf("libuv %s\n", uv_version_string());
     fflush(stdout);
     while (fgets(line, sizeof line, stdin) != NULL) {
         if (is_timers) {
             timers(a, b, c, value);
         } else {
-            value[0] = offload(a, 1);
-            value[1] = offload(a, WIDTH);
+            value[0] = offload(b, 1, nothing) / 1e3;
+            value[1] = offload_with_pauses();
+            value[2] = offload(b, WIDTH, compute);
         }
-        for (int i = 0; i < (is_timers ? 11 : 2); i++)
+        for (int i = 0; i < (is_timers ? 11 : 3); i++)
             printf("%g ", value[i]);
         putchar('\n');
         fflush(stdout);

@@ -71,6 +71,11 @@ void wf_thread_detach(struct wf_thread *t)
     (void)t; /* its memory goes at the end of the simulation, and it must have ended by then as well */
 }
 
+int wf_thread_cpu(void)
+{
+    return -1;
+}
+
 void wf_thread_yield(void)
 {
     wf_sim_yield();

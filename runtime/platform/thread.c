@@ -57,6 +57,11 @@ void wf_thread_detach(struct wf_thread *t)
     pthread_detach(t->id);
 }
 
+int wf_thread_cpu(void)
+{
+    return sched_getcpu();
+}
+
 void wf_thread_yield(void)
 {
     sched_yield();

@@ -17,6 +17,9 @@ void wf_thread_detach(struct wf_thread *t);
 /* From now on call fn in every child of fork(), on its only thread. 0, -ENOMEM. */
 int wf_thread_at_fork(void (*fn)(void));
 
+/* The CPU that runs the caller just now; -1: unknown. */
+int wf_thread_cpu(void);
+
 /* Let others run; and rest for about so long: for loops that wait for another thread's few instructions. */
 void wf_thread_yield(void);
 void wf_thread_nap(int64_t ns);

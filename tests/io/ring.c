@@ -6,6 +6,7 @@
 #define wf_driver_poll ring_poll
 #define wf_driver_serve ring_serve
 #define wf_driver_park ring_park
+#define wf_driver_nap ring_nap
 #define wf_driver_wake ring_wake
 #define wf_op_complete ring_completes
 #define wf_worker_driver ring_of_this_worker
@@ -148,6 +149,46 @@ TEST(ring, park_returns_at_once_after_a_wake)
     ring_wake(d);
     ring_wake(d);
     ring_park(d, INT64_MAX);
+    ring_close(d);
+}
+
+TEST(ring, nap_hears_no_wake_but_the_next_park_does)
+{
+    struct wf_driver *d = open_mine(WEFT_RING_SHARED);
+    ring_poll(d);
+    int64_t begin = wf_clock_now();
+    ring_wake(d);
+    ring_nap(d, 3000000);
+    CHECK(wf_clock_now() - begin >= 3000000);
+    ring_park(d, INT64_MAX);
+    ring_close(d);
+}
+
+static void *wake_it(void *arg)
+{
+    ring_wake(arg);
+    return NULL;
+}
+
+TEST(ring, nap_costs_its_waker_no_bell)
+{
+    struct wf_driver *d = open_mine(WEFT_RING_SHARED);
+    pthread_t waker;
+    ring_poll(d);
+    CHECK_EQ(pthread_create(&waker, NULL, wake_it, d), 0);
+    CHECK_EQ(ring_nap(d, 20000000), 0); /* a bell would be a completion */
+    CHECK_EQ(pthread_join(waker, NULL), 0);
+    CHECK(!wf_driver_uncollected(d));
+    ring_park(d, INT64_MAX);
+    ring_close(d);
+}
+
+TEST(ring, nap_ends_with_a_completion)
+{
+    struct wf_driver *d = open_mine(WEFT_RING_SHARED);
+    ring_poll(d); /* the bell that was tried */
+    push_nop(d, 0);
+    CHECK_EQ(ring_nap(d, 3600000000000), 1);
     ring_close(d);
 }
 

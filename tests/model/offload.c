@@ -5,12 +5,15 @@
  * it.
  *
  * The system may refuse a thread, where a model says how often: what a retired thread left undone would otherwise be
- * made good by the next one, and nobody would notice.
+ * made good by the next one, and nobody would notice. In some, threads look on before they sleep; that the workers do
+ * too is seen in no model, as it changes nothing but when they sleep.
  *
  * What must hold: each call runs once, and its caller sees what it did; one that was withdrawn never runs; no job is
  * left with nobody to take it, though threads retire just then (a timed sleep may end at any moment); a guest that was
  * told there is a thread finds one; every thread is joined, its memory given back, and none touches the pool after
- * close, nor a job after its caller has gone on. */
+ * close, nor a job after its caller has gone on.
+ *
+ *   with: WF_SPIN_LOOKS=2 */
 #include "tests/model/tasks.h"
 
 #include "runtime/platform/thread.h"
@@ -25,7 +28,7 @@ static int start_or_refuse(struct wf_thread *t, void *(*fn)(void *), void *arg, 
 #undef wf_thread_start
 
 static weft_runtime rt;
-static struct wf_worker worker = {.rt = &rt};
+static struct wf_worker worker[MODEL_THREADS_MAX]; /* of each task, on its thread of the model */
 static struct wf_stack stack[MODEL_THREADS_MAX];
 static WF_ATOMIC(int) users; /* the last one closes */
 static int ran[MODEL_THREADS_MAX], result[MODEL_THREADS_MAX]; /* plain */
@@ -108,12 +111,12 @@ void wf_worker_return_from_pool(weft_task *t)
     model_block(is_runnable, &runnable[n], INT64_MAX, "being delivered");
     uint32_t is = wf_swap(&runnable[n], 0, acquire);
     model_check(is == 1);
-    wf_local()->worker = &worker;
+    wf_local()->worker = &worker[n];
 }
 
 void wf_worker_deliver(struct wf_worker *w, weft_task *t)
 {
-    model_check(w == &worker);
+    model_check(w->rt == &rt);
     wf_worker_ready(t);
 }
 
@@ -125,7 +128,8 @@ static void setup_with(unsigned threads_max, int n)
     wf_store(&users, n, relaxed);
     for (unsigned i = 1; i <= 2; i++) {
         task_open(i);
-        wf_store(&task[i].home, &worker, relaxed);
+        worker[i].rt = &rt;
+        wf_store(&task[i].home, &worker[i], relaxed);
     }
 }
 
@@ -139,10 +143,23 @@ static void setup_two(void)
     setup_with(1, 2);
 }
 
+/* There is a CPU for everybody, so threads look on for a moment before they sleep. */
+static void setup_looking(void)
+{
+    setup_one();
+    wf_offload_allow_spin(&rt.offload, &rt.idle, MODEL_THREADS_MAX);
+}
+
+static void setup_two_looking(void)
+{
+    setup_two();
+    wf_offload_allow_spin(&rt.offload, &rt.idle, MODEL_THREADS_MAX);
+}
+
 static void begin(void)
 {
     task_begin();
-    wf_local()->worker = &worker;
+    wf_local()->worker = &worker[model_self()];
 }
 
 static void leave(void)
@@ -218,16 +235,30 @@ MODEL(offload_retire, .setup = setup_one, .threads = {call_twice}, .finish = fin
       .spurious = -1, .stale = 1, .bound = 2)
 MODEL(offload_two_calls, .setup = setup_two, .threads = {call_once, call_once}, .finish = finish, .early = -1,
       .spurious = -1, .stale = 1, .bound = 2)
+/* The second call may meet a thread that looks, one that is just falling asleep, or one that sleeps. */
+MODEL(offload_looks, .setup = setup_looking, .threads = {call_twice}, .finish = finish, .early = 1,
+      .spurious = -1, .stale = 1, .bound = 2)
+MODEL(offload_two_look, .setup = setup_two_looking, .threads = {call_once, call_once}, .finish = finish, .early = -1,
+      .spurious = -1, .stale = 1, .bound = 2)
 /* A thread is refused at first, or in place of one that has retired; never in place of one that has not. */
 MODEL(offload_refused, .setup = setup_refused, .threads = {call_or_be_refused}, .finish = finish, .early = 1,
       .spurious = -1, .stale = 1, .bound = 2)
 
 /* ---- withdrawn, or run and waited for ---- */
 
+/* The caller goes on to other things, where its job's record has been. */
+static __attribute__((noinline)) void use_the_stack(void)
+{
+    volatile char other[1024];
+    for (unsigned i = 0; i < sizeof other; i += sizeof(void *))
+        other[i] = 1;
+}
+
 static void call_or_stop(void)
 {
     begin();
     result[1] = call();
+    use_the_stack();
     leave();
 }
 

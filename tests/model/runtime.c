@@ -150,6 +150,16 @@ void wf_topology_victims(const struct wf_topology *t, unsigned self, unsigned ch
     ret[0] = (unsigned char)!self;
 }
 
+int wf_where_self(void)
+{
+    return 0;
+}
+
+unsigned wf_topology_cpus(void)
+{
+    return 1;
+}
+
 int wf_stack_pool_open(struct wf_stack_pool *p, size_t stack_size)
 {
     (void)p, (void)stack_size;
@@ -184,10 +194,10 @@ NOTHING(wf_stack_guard_uninstall, void)
 NOTHING(wf_watchdog_close, weft_runtime *rt)
 NOTHING(wf_offload_open, struct wf_offload *o, unsigned threads_max)
 NOTHING(wf_offload_close, struct wf_offload *o)
+NOTHING(wf_offload_allow_spin, struct wf_offload *o, struct wf_idle *workers, unsigned cpus)
 NOTHING(wf_child_refuse, const char *what)
 NOTHING_BUT_0(wf_child_watch, void)
 NOTHING_BUT_0(wf_watchdog_open, weft_runtime *rt)
-NOTHING_BUT_0(wf_where_self, void)
 NOTHING_BUT_0(wf_stack_guard_install, void (*report)(const void *addr))
 NOTHING(wf_spills_open, weft_runtime *r)
 NEVER_HERE(int, wf_spills_marker, void *record)

@@ -1,9 +1,12 @@
 /* offload.c - tests of the pool: calls on it, tasks that go there, and how many threads that takes. */
+#include "runtime/platform/clock.h"
+#include "runtime/worker.h"
 #include "tests/runtime/with.h"
 
 #include <dirent.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <time.h>
 #include <unistd.h>
 
 static int return_it(void *arg)
@@ -384,6 +387,275 @@ TEST(offload, may_use_all_cores_though_its_workers_are_bound_to_one_each)
     int cpus = cpus_of_caller(NULL);
     CHECK_EQ(weft_run(&(weft_config){.workers = 2, .pin = true}, cpus_when_pinned, &cpus), 0);
     CHECK_EQ(cpus_of_caller(NULL), cpus);
+}
+
+/* ---- Looking on before going to sleep ---- */
+
+static const int64_t FOR_LONG = 20 * WEFT_SEC;
+
+static uint64_t parks_now(void)
+{
+    weft_stats s;
+    weft_stats_read(weft_runtime_self(), &s);
+    return s.parks;
+}
+
+/* The pool of the calling task's runtime, before its first job: as on a machine with so many CPUs, and patient. */
+static struct wf_offload *patient_pool(unsigned cpus)
+{
+    struct wf_offload *o = &weft_runtime_self()->offload;
+    o->cpus = cpus;
+    o->spin_ns = FOR_LONG;
+    return o;
+}
+
+/* Its threads on one CPU, and the calling worker on another. False: there are no two. */
+static bool keep_apart(struct wf_offload *o)
+{
+    cpu_set_t all, mine;
+    int cpu[2], n = 0;
+    CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    for (int i = 0; i < CPU_SETSIZE && n < 2; i++)
+        if (CPU_ISSET(i, &all))
+            cpu[n++] = i;
+    if (n < 2)
+        return false;
+    CPU_ZERO(&mine);
+    CPU_SET(cpu[0], &mine);
+    CHECK_EQ(sched_setaffinity(0, sizeof mine, &mine), 0);
+    memset(o->affinity.mask, 0, sizeof o->affinity.mask);
+    o->affinity.mask[cpu[1] / 64] = 1UL << (cpu[1] % 64);
+    return true;
+}
+
+/* The first call starts the thread, and the worker parks meanwhile. */
+static int call_without_a_sleep(void *arg)
+{
+    struct wf_offload *o = patient_pool(64);
+    (void)arg;
+    if (!keep_apart(o))
+        return 0;
+    CHECK_EQ(weft_offload(return_it, NULL), 0);
+    uint64_t parks = parks_now();
+    for (int i = 0; i < TEST_TIMES(1000); i++) {
+        CHECK_EQ(weft_offload(return_it, (void *)(intptr_t)i), i);
+        CHECK_EQ(wf_load(&o->awake, relaxed), 1);
+    }
+    CHECK_EQ(parks_now(), parks);
+    return 0;
+}
+
+TEST_WITHIN(offload, hands_a_job_that_follows_to_a_thread_that_still_looks_and_back, 15)
+{
+    with_one_worker(call_without_a_sleep, NULL); /* nor does its end wait for a thread that looks */
+}
+
+/* Runs until its caller's worker has gone to sleep. */
+static int outlast_the_worker(void *arg)
+{
+    struct wf_idle *workers = arg;
+    while (wf_load(&workers->asleep, relaxed) == 0)
+        sched_yield();
+    return 0;
+}
+
+static int call_with_sleeps(void *arg)
+{
+    struct wf_offload *o = patient_pool(1);
+    (void)arg;
+    for (int i = 0; i < TEST_TIMES(100); i++) {
+        CHECK_EQ(weft_offload(outlast_the_worker, o->workers), 0);
+        while (wf_load(&o->awake, relaxed) > 0)
+            sched_yield();
+    }
+    return 0;
+}
+
+TEST_WITHIN(offload, lets_nobody_look_where_there_is_no_cpu_to_spare, 15)
+{
+    with_one_worker(call_with_sleeps, NULL);
+}
+
+/* A job that ends when some task of its caller's worker has run: were the worker to look for that job and for nothing
+ * else, it would be for long. */
+struct meanwhile {
+    WF_ATOMIC(bool) done;
+    int pipe[2];
+};
+
+static int outlast_the_task(void *arg)
+{
+    struct meanwhile *m = arg;
+    if (m->pipe[1] > 0)
+        CHECK_EQ(write(m->pipe[1], "x", 1), 1);
+    spin_until(&m->done);
+    return 0;
+}
+
+static int sleep_a_little(void *arg)
+{
+    CHECK_EQ(weft_sleep(5 * WEFT_MSEC), 0);
+    raise_flag(&((struct meanwhile *)arg)->done);
+    return 0;
+}
+
+static int read_a_byte(void *arg)
+{
+    struct meanwhile *m = arg;
+    char byte;
+    CHECK_EQ(weft_read(m->pipe[0], &byte, 1), 1);
+    raise_flag(&m->done);
+    return 0;
+}
+
+static void outlast(weft_fn task, struct meanwhile *m)
+{
+    keep_apart(patient_pool(64));
+    CHECK_EQ(weft_offload(return_it, NULL), 0); /* from now on its thread looks on */
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_go(&s, task, m), 0);
+    CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(weft_offload(outlast_the_task, m), 0);
+    CHECK_EQ(weft_scope_close(&s), 0);
+}
+
+static int look_past_a_timer(void *arg)
+{
+    (void)arg;
+    outlast(sleep_a_little, &(struct meanwhile){0});
+    return 0;
+}
+
+TEST_WITHIN(offload, looks_no_longer_than_until_the_next_timer, 15)
+{
+    with_one_worker(look_past_a_timer, NULL);
+}
+
+static int look_past_a_completion(void *arg)
+{
+    struct meanwhile m = {0};
+    weft_stats s;
+    (void)arg;
+    weft_stats_read(weft_runtime_self(), &s);
+    if (strcmp(s.driver, "ring") != 0)
+        return 0; /* epoll tells only who asks the kernel */
+    CHECK_EQ(pipe(m.pipe), 0);
+    outlast(read_a_byte, &m);
+    CHECK_EQ(close(m.pipe[0]) + close(m.pipe[1]), 0);
+    return 0;
+}
+
+TEST_WITHIN(offload, looks_for_what_the_kernel_has_done_as_well, 15)
+{
+    with_one_worker(look_past_a_completion, NULL);
+}
+
+static int take_long(void *arg)
+{
+    int64_t until = wf_clock_now() + 2 * WEFT_MSEC; /* a nap lasts 50 us */
+    (void)arg;
+    while (wf_clock_now() < until)
+        sched_yield();
+    return 0;
+}
+
+static int offload_something_long(void *arg)
+{
+    return weft_offload(take_long, arg);
+}
+
+/* One thread, so that jobs wait in the queue, for much longer than a nap. */
+static int nap_in_vain(void *arg)
+{
+    uint64_t parks = parks_now();
+    (void)arg;
+    for (int i = 0; i < 4; i++) {
+        WEFT_SCOPE(s);
+        for (int k = 0; k < 4; k++)
+            CHECK_EQ(weft_go(&s, offload_something_long, NULL), 0);
+        CHECK_EQ(weft_scope_close(&s), 0);
+    }
+    CHECK(parks_now() - parks >= 4);
+    return 0;
+}
+
+TEST(offload, sleeps_when_its_naps_are_in_vain)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1, .offload_max = 1}, nap_in_vain, NULL), 0);
+}
+
+static int other_job(void *arg)
+{
+    weft_offload(return_it, arg);
+    return 0;
+}
+
+/* All on one CPU: who looked on would keep the others from it. */
+static int call_on_one_cpu(void *arg)
+{
+    struct wf_offload *o = patient_pool(64);
+    cpu_set_t mine;
+    (void)arg;
+    CPU_ZERO(&mine);
+    CPU_SET(sched_getcpu(), &mine);
+    CHECK_EQ(sched_setaffinity(0, sizeof mine, &mine), 0);
+    memcpy(o->affinity.mask, &mine, sizeof o->affinity.mask);
+    for (int i = 0; i < TEST_TIMES(100); i++) {
+        CHECK_EQ(weft_offload(outlast_the_worker, o->workers), 0);
+        while (wf_load(&o->awake, relaxed) > 0)
+            sched_yield();
+    }
+    return 0;
+}
+
+TEST_WITHIN(offload, lets_nobody_look_on_a_cpu_that_the_other_needs, 15)
+{
+    with_one_worker(call_on_one_cpu, NULL);
+}
+
+/* Two CPUs, and two tasks with a job each: the second thread finds worker and first thread awake. */
+static int call_two_at_a_time(void *arg)
+{
+    struct wf_offload *o = patient_pool(2);
+    (void)arg;
+    for (int i = 0; i < TEST_TIMES(100); i++) {
+        WEFT_SCOPE(s);
+        CHECK_EQ(weft_go(&s, other_job, NULL), 0);
+        CHECK_EQ(weft_go(&s, other_job, NULL), 0);
+        CHECK_EQ(weft_scope_close(&s), 0);
+        while (wf_load(&o->awake, relaxed) > 1) /* we are the other one */
+            sched_yield();
+    }
+    return 0;
+}
+
+TEST_WITHIN(offload, lets_one_look_while_there_is_a_cpu_for_one, 15)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1, .offload_max = 2}, call_two_at_a_time, NULL), 0);
+}
+
+static int64_t cpu_time_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * WEFT_SEC + t.tv_nsec;
+}
+
+static int be_idle_after_calls(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < TEST_TIMES(1000); i++)
+        CHECK_EQ(weft_offload(return_it, NULL), 0);
+    int64_t before = cpu_time_ns();
+    CHECK_EQ(weft_sleep(WEFT_SEC), 0);
+    CHECK(cpu_time_ns() - before < 5 * WEFT_MSEC); /* half a percent of a core */
+    return 0;
+}
+
+TEST(offload, uses_no_cpu_when_there_is_nothing_to_do)
+{
+    with_workers(be_idle_after_calls, NULL);
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1, .spin_ns = 100 * WEFT_USEC}, be_idle_after_calls, NULL), 0);
 }
 
 /* ---- Exactly once ---- */

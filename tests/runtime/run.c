@@ -104,6 +104,8 @@ TEST(run, refuses_configurations_out_of_range)
         {.stack_size = 1},
         {.stack_size = ((size_t)1 << 30) + 1},
         {.stall_ns = -1},
+        {.spin_ns = -1},
+        {.spin_ns = WEFT_MSEC + 1},
         {.ring = (weft_ring_mode)7},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -154,6 +156,12 @@ static void run_with_bad_environment(void)
     setenv("WEFT_DRIVER", "epoll", 1);
     CHECK_EQ(weft_run(NULL, return_arg, NULL), -EINVAL);
     unsetenv("WEFT_DRIVER");
+    static const char *const bad_spin[] = {"20us", "1001", "-1"};
+    for (size_t i = 0; i < sizeof bad_spin / sizeof *bad_spin; i++) {
+        setenv("WEFT_SPIN_US", bad_spin[i], 1);
+        CHECK_EQ(weft_run(NULL, return_arg, NULL), -EINVAL);
+    }
+    unsetenv("WEFT_SPIN_US");
     CHECK_EQ(weft_run(&(weft_config){.driver = (weft_driver)7}, return_arg, NULL), -EINVAL);
 }
 
@@ -165,6 +173,7 @@ TEST(run, says_what_is_wrong_with_the_environment)
     CHECK(strstr(said, "WEFT_WORKERS is \"2x\""));
     CHECK(strstr(said, "WEFT_RING is \"round\""));
     CHECK(strstr(said, "WEFT_DRIVER is \"epoll\": auto, ring or soft"));
+    CHECK(strstr(said, "WEFT_SPIN_US is \"20us\": microseconds are needed"));
 }
 
 static int name_cpu(void *arg)

@@ -64,6 +64,52 @@ static void nothing(void)
 {
 }
 
+/* ---- Looking on ---- */
+
+enum { TURNS = 200 };
+
+struct turns {
+    weft_event mine[TURNS];
+    WF_ATOMIC(int) waits; /* for which of them */
+};
+
+static void *set_each(void *arg)
+{
+    struct turns *t = arg;
+    for (int i = 0; i < TURNS; i++) {
+        while (wf_load(&t->waits, acquire) <= i)
+            sched_yield();
+        weft_event_set(&t->mine[i]);
+    }
+    return NULL;
+}
+
+static int wait_for_each(void *arg)
+{
+    struct turns *t = arg;
+    weft_stats before, after;
+    weft_runtime_self()->config.spin_ns = 20 * WEFT_SEC; /* longer than anybody may */
+    pthread_t other = start_thread(set_each, t);
+    weft_stats_read(weft_runtime_self(), &before);
+    for (int i = 0; i < TURNS; i++) {
+        wf_store(&t->waits, i + 1, release);
+        CHECK_EQ(weft_event_wait(&t->mine[i]), 0);
+    }
+    weft_stats_read(weft_runtime_self(), &after);
+    CHECK_EQ(after.parks, before.parks);
+    join_thread(other);
+    weft_runtime_self()->config.spin_ns = 0;
+    return 0;
+}
+
+TEST_WITHIN(search, looks_on_before_it_sleeps_if_it_is_told_to, 15)
+{
+    struct turns t = {0};
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1, .spin_ns = WEFT_USEC}, wait_for_each, &t), 0);
+}
+
+/* ---- Just before it sleeps ---- */
+
 TEST(search, ends_in_sleep_when_there_is_nothing)
 {
     CHECK_EQ(sleeps_though(nothing), 1);

@@ -5,7 +5,8 @@
 //     tokio_peer yield W N          two tasks that yield in turn, N times each
 //     tokio_peer timers W PAIRS N MOST    what bench/timers.c has: sets of sleeps, at most MOST; one begun and dropped
 //                                   alone; N sleeps of 10,000 tasks
-//     tokio_peer offload W N        N empty jobs through spawn_blocking, one after another; then 64 at a time
+//     tokio_peer offload W THREADS N  N jobs through spawn_blocking: offload.c says what is measured
+//     tokio_peer http W             a server that says hello
 //
 // W is the number of worker threads; 0 is the current-thread runtime. Says "tokio[-multi_thread] VERSION [PORT]",
 // then makes a round for each line it reads, as bench/peer.h wants it.
@@ -17,7 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
 const BATCH: usize = 1000;
-const WIDTH: usize = 64;
+const WIDTH: usize = 1000;
+const PAUSED: usize = 100;
 
 fn cpu_ns() -> f64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -47,6 +49,33 @@ async fn echo(workers: usize) {
                         }
                     }
                     _ => break,
+                }
+            }
+        });
+    }
+}
+
+// The least of HTTP that a keep-alive client needs, and the same as bench/http.c does: requests end with an empty line.
+async fn http(workers: usize) {
+    const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nhello, world\n";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    say_hello(workers, listener.local_addr().unwrap().port());
+    loop {
+        let (mut s, _) = listener.accept().await.unwrap();
+        s.set_nodelay(true).unwrap();
+        tokio::spawn(async move {
+            let (mut buffer, mut have) = ([0u8; 4096], 0);
+            loop {
+                match s.read(&mut buffer[have..]).await {
+                    Ok(n) if n > 0 => have += n,
+                    _ => return,
+                }
+                while let Some(end) = buffer[..have].windows(4).position(|w| w == b"\r\n\r\n") {
+                    if !buffer.starts_with(b"GET ") || s.write_all(REPLY).await.is_err() {
+                        return;
+                    }
+                    buffer.copy_within(end + 4..have, 0);
+                    have -= end + 4;
                 }
             }
         });
@@ -162,39 +191,61 @@ async fn timers(pairs: usize, n: usize, most: usize) -> Vec<f64> {
     value
 }
 
-async fn offload(n: usize) -> Vec<f64> {
-    let mut value = Vec::new();
-    for width in [1, WIDTH] {
-        let start = Instant::now();
-        let tasks: Vec<JoinHandle<()>> = (0..width)
-            .map(|_| {
-                tokio::spawn(async move {
-                    for _ in 0..n / width {
-                        tokio::task::spawn_blocking(|| ()).await.unwrap();
-                    }
-                })
+fn compute() {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_micros(1) {}
+}
+
+/// Nanoseconds a job, so many at once.
+async fn offload_wide(n: usize, width: usize, job: fn()) -> f64 {
+    let start = Instant::now();
+    let tasks: Vec<JoinHandle<()>> = (0..width)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..n / width {
+                    tokio::task::spawn_blocking(job).await.unwrap();
+                }
             })
-            .collect();
-        for h in tasks {
-            h.await.unwrap();
-        }
-        value.push(start.elapsed().as_nanos() as f64 / 1e3 / (n / width * width) as f64);
+        })
+        .collect();
+    for h in tasks {
+        h.await.unwrap();
     }
-    value
+    start.elapsed().as_nanos() as f64 / (n / width * width) as f64
+}
+
+async fn offload(n: usize) -> Vec<f64> {
+    let hot = offload_wide(n, 1, || ()).await / 1e3;
+    let mut parked = 0.0;
+    for _ in 0..PAUSED {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let start = Instant::now();
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        parked += start.elapsed().as_nanos() as f64 / 1e3;
+    }
+    vec![hot, parked / PAUSED as f64, offload_wide(n, WIDTH, compute).await]
 }
 
 fn main() {
     let word: Vec<String> = std::env::args().collect();
     let number = |i: usize| -> usize { word.get(i).and_then(|w| w.parse().ok()).expect("a number is missing") };
     let workers = number(2);
-    let runtime = if workers == 0 {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    let mut builder = if workers == 0 {
+        tokio::runtime::Builder::new_current_thread()
     } else {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap()
+        tokio::runtime::Builder::new_multi_thread()
     };
-    if word[1] == "echo" {
-        runtime.block_on(async move { tokio::spawn(echo(workers)).await.unwrap() });
-        return;
+    if workers > 0 {
+        builder.worker_threads(workers);
+    }
+    if word[1] == "offload" {
+        builder.max_blocking_threads(number(3));
+    }
+    let runtime = builder.enable_all().build().unwrap();
+    match word[1].as_str() {
+        "echo" => runtime.block_on(async move { tokio::spawn(echo(workers)).await.unwrap() }),
+        "http" => runtime.block_on(async move { tokio::spawn(http(workers)).await.unwrap() }),
+        _ => (),
     }
     say_hello(workers, 0);
     for _ in std::io::stdin().lock().lines() {
@@ -207,7 +258,7 @@ fn main() {
                     "spawn" => spawn(a).await,
                     "yield" => yields(a).await,
                     "timers" => timers(a, b, c).await,
-                    "offload" => offload(a).await,
+                    "offload" => offload(b).await,
                     _ => panic!("no such work"),
                 }
             })

@@ -69,6 +69,11 @@ void wf_thread_detach(struct wf_thread *t)
     (void)t;
 }
 
+int wf_thread_cpu(void)
+{
+    return -1;
+}
+
 void wf_thread_yield(void)
 {
     model_pause();
