@@ -98,6 +98,8 @@ struct wf_task_pool {
     struct wf_lock lock;              /* for all below */
     struct wf_task_chunk *chunks;
     struct wf_task_chunk *with_free;  /* those that have free tasks */
+    struct wf_task_chunk **by_address; /* all of them, in order */
+    unsigned count, room;
 };
 
 struct wf_task_cache {
