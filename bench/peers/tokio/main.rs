@@ -5,10 +5,18 @@
 //     tokio_peer yield W N          two tasks that yield in turn, N times each
 //     tokio_peer timers W LIVE N    N sleeps begun and dropped while LIVE others are pending; then N sleeps, LIVE at
 //                                   a time
+//     tokio_peer pingpong W N       N round trips of two tasks, through channels of 1
+//     tokio_peer parked W N         the same across two threads that sleep meanwhile, whatever W is
+//     tokio_peer bounded W N        N words through a channel of 1,024: 1 to 1, 4 to 1, 4 to 4
+//     tokio_peer mutex W N          N locks: by one task, by four
+//     tokio_peer skynet W N         a tree of tasks with N leaves: by channels, by await; ms and MiB
 //     tokio_peer offload W N        N empty jobs through spawn_blocking, one after another; then 64 at a time
 //
 // W is the number of worker threads; 0 is the current-thread runtime. Says "tokio[-multi_thread] VERSION [PORT]",
 // then makes a round for each line it reads, as bench/peer.h wants it.
+mod skynet;
+mod talk;
+
 use std::future::Future;
 use std::io::{BufRead, Write};
 use std::task::Poll;
@@ -173,6 +181,11 @@ fn main() {
                     "yield" => yields(a).await,
                     "timers" => timers(a, b).await,
                     "offload" => offload(a).await,
+                    "pingpong" => talk::ping_pong(a as u64).await,
+                    "parked" => tokio::task::spawn_blocking(move || talk::ping_pong_parked(a as u64)).await.unwrap(),
+                    "bounded" => talk::bounded(a as u64).await,
+                    "mutex" => talk::mutex(a as u64).await,
+                    "skynet" => skynet::skynet(a as u64).await,
                     _ => panic!("no such work"),
                 }
             })
