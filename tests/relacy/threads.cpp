@@ -255,6 +255,15 @@ void wf_futex_wake(const void *word, int n)
     model_futex_wake(word, n);
 }
 
+int wf_barrier_prepare(void)
+{
+    return -ENOSYS;
+}
+
+void wf_barrier(void)
+{
+}
+
 void wf_thread_yield(void)
 {
     model_pause();
