@@ -255,15 +255,6 @@ void wf_futex_wake(const void *word, int n)
     model_futex_wake(word, n);
 }
 
-int wf_barrier_prepare(void)
-{
-    return -ENOSYS;
-}
-
-void wf_barrier(void)
-{
-}
-
 void wf_thread_yield(void)
 {
     model_pause();

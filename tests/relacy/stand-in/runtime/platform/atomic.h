@@ -52,7 +52,6 @@ void relacy_pause(const char *file, unsigned line);
 #define wf_shared_store wf_store
 
 #define wf_fence() relacy_fence(__FILE__, __LINE__)
-#define wf_fence_light() wf_fence() /* Relacy knows no fence for all threads */
 #define wf_pause() relacy_pause(__FILE__, __LINE__)
 
 #endif
