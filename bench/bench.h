@@ -2,9 +2,10 @@
  *
  * A figure is one number measured several times. A program makes its rounds: in each, everything that is to be
  * compared is measured once, in turn, so that a machine that drifts drifts under all of them alike; the first
- * round is the warm-up and is thrown away. Then each figure is reported as its median, with the least and the
- * greatest, on a line for a person and on a JSON line for a script. Where one thing is held against another, the
- * ratio is a figure of its own, taken round by round: it is steadier than the ratio of two medians.
+ * round is the warm-up and is thrown away. Then each figure is reported as its median, with the median's 95 %
+ * interval (stats.h), the least and the greatest, on a line for a person and on a JSON line for a script. Where one
+ * thing is held against another, the ratio is a figure of its own, taken round by round: it is steadier than the ratio
+ * of two medians.
  *
  * Knows nothing of weft, so that limits and load generators can use it. Not thread-safe; no function here returns
  * failure: a benchmark that cannot measure says why and exits with 1. */
@@ -14,6 +15,8 @@
 #ifndef _GNU_SOURCE
 #error "compile with -D_GNU_SOURCE, as CMakeLists.txt does"
 #endif
+
+#include "bench/stats.h"
 
 #include <sched.h>
 #include <stdarg.h>
@@ -27,13 +30,26 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BENCH_ROUNDS_MAX 101
+#define BENCH_COUNTS_MAX 16
 
 struct bench_options {
     bool quick;      /* a smoke test: the same work, less of it */
     bool peers;      /* measure those that are installed, too */
+    bool scale;      /* with 1, 2, 4 ... workers, up to a worker for each CPU */
     unsigned rounds; /* after the warm-up */
 };
+
+/* What bench_options() found that concerns everybody: peer.h looks at the first, bench_report() at the second. */
+struct bench_common {
+    const char *peers; /* a comma list; NULL: all */
+    FILE *json;        /* NULL: beside the other lines */
+};
+
+static inline struct bench_common *bench_common(void)
+{
+    static struct bench_common common;
+    return &common;
+}
 
 struct bench_figure {
     const char *bench, *who, *version, *metric, *unit;
@@ -107,6 +123,18 @@ static inline unsigned bench_pin(unsigned first, unsigned n)
     return taken;
 }
 
+/* The numbers of workers to measure with, into `count`: 1 and 2, or all powers of two and the number of CPUs. Returns
+ * how many. */
+static inline unsigned bench_worker_counts(const struct bench_options *o, unsigned *count)
+{
+    unsigned n = 0, cpus = bench_pin(0, CPU_SETSIZE);
+    for (unsigned w = 1; w <= 2 || (o->scale && w < cpus && n < BENCH_COUNTS_MAX - 1); w *= 2)
+        count[n++] = w;
+    if (o->scale && cpus > 2)
+        count[n++] = cpus;
+    return n;
+}
+
 static inline void bench_machine(FILE *out)
 {
     char line[256], cpu[200] = "unknown CPU";
@@ -159,9 +187,52 @@ static inline void bench_others(void)
 
 static inline void bench_usage(const char *program, const char *more)
 {
-    fprintf(stderr, "usage: %s [--quick] [--rounds N] [--no-peers] [--machine]%s%s\n", program,
-            more != NULL ? " " : "", more != NULL ? more : "");
+    fprintf(stderr, "usage: %s [--quick] [--rounds N] [--peers LIST | --no-peers] [--scale] [--json] [--machine]%s%s\n",
+            program, more != NULL ? " " : "", more != NULL ? more : "");
     exit(2);
+}
+
+/* From here on standard output has the JSON lines only, and whatever else is printed goes to standard error. */
+static inline void bench_json_only(void)
+{
+    int out = dup(STDOUT_FILENO);
+    bench_common()->json = out < 0 ? NULL : fdopen(out, "w");
+    if (bench_common()->json == NULL || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+        bench_die("no descriptor for the JSON lines");
+}
+
+/* What peers are called, in --peers and in the reports. */
+static inline bool bench_is_peer_name(const char *name, size_t length)
+{
+    static const char *const known[] = {"tokio", "rayon", "go", "tbb", "libuv", "boost", "asyncio", "uvloop", "none"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strlen(known[i]) == length && memcmp(name, known[i], length) == 0)
+            return true;
+    return false;
+}
+
+/* Is `name` a word of the comma list? */
+static inline bool bench_listed(const char *list, const char *name)
+{
+    for (size_t length; *list != '\0'; list += length + (list[length] == ',')) {
+        length = strcspn(list, ",");
+        if (length == strlen(name) && memcmp(list, name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static inline void bench_choose_peers(const char *list)
+{
+    const char *word = list;
+    for (size_t length; *word != '\0'; word += length + (word[length] == ',')) {
+        length = strcspn(word, ",");
+        if (!bench_is_peer_name(word, length)) {
+            fprintf(stderr, "no peer is called %.*s\n", (int)length, word);
+            exit(2);
+        }
+    }
+    bench_common()->peers = list;
 }
 
 /* Read the common options and take them out of argv; what is left is the program's own. `more` names these for
@@ -175,6 +246,12 @@ static inline struct bench_options bench_options(int *argc, char **argv, unsigne
             o.quick = true;
         } else if (strcmp(argv[i], "--no-peers") == 0) {
             o.peers = false;
+        } else if (strcmp(argv[i], "--peers") == 0 && i + 1 < *argc) {
+            bench_choose_peers(argv[++i]);
+        } else if (strcmp(argv[i], "--scale") == 0) {
+            o.scale = true;
+        } else if (strcmp(argv[i], "--json") == 0) {
+            bench_json_only();
         } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < *argc) {
             o.rounds = (unsigned)strtoul(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--machine") == 0) {
@@ -203,20 +280,9 @@ static inline void bench_add(struct bench_figure *f, double value)
         f->value[f->n++] = value;
 }
 
-static inline int bench_compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static inline double bench_median(const struct bench_figure *f)
 {
-    double v[BENCH_ROUNDS_MAX];
-    if (f->n == 0)
-        return 0;
-    memcpy(v, f->value, f->n * sizeof v[0]);
-    qsort(v, f->n, sizeof v[0], bench_compare);
-    return f->n % 2 != 0 ? v[f->n / 2] : (v[f->n / 2 - 1] + v[f->n / 2]) / 2;
+    return bench_median_of(f->value, f->n);
 }
 
 /* Fill `ratio` with a / b, round by round. */
@@ -227,25 +293,38 @@ static inline void bench_ratio(struct bench_figure *ratio, const struct bench_fi
             bench_add(ratio, a->value[i] / b->value[i]);
 }
 
+/* What a bar says to a median whose interval begins at low. */
+static inline const char *bench_verdict(double bar, double median, double low)
+{
+    return median <= bar ? "met" : low <= bar ? "missed, within the interval" : "MISSED";
+}
+
 /* Print both lines. A figure that nobody added to prints nothing. */
 static inline void bench_report(const struct bench_figure *f)
 {
-    double median = bench_median(f), min = median, max = median;
+    double median = bench_median(f), min = median, max = median, low, high;
+    FILE *json = bench_common()->json != NULL ? bench_common()->json : stdout;
     for (unsigned i = 0; i < f->n; i++) {
         min = f->value[i] < min ? f->value[i] : min;
         max = f->value[i] > max ? f->value[i] : max;
     }
     if (f->n == 0)
         return;
-    printf("%-11s %-20s %-24s %2u w  %11.4g  (%.4g .. %.4g, %u runs) %s", f->bench, f->who, f->metric, f->workers,
-           median, min, max, f->n, f->unit);
+    bench_interval(f->value, f->n, &low, &high);
+    printf("%-11s %-23s %-27s %2u w  %11.4g  [%.4g .. %.4g] (%.4g .. %.4g, %u runs) %s", f->bench, f->who, f->metric,
+           f->workers, median, low, high, min, max, f->n, f->unit);
     if (f->bar > 0)
-        printf("; bar %g: %s", f->bar,
-               median <= f->bar ? "met" : min <= f->bar ? "missed, within the spread" : "MISSED");
-    printf("\n{\"bench\":\"%s\",\"who\":\"%s\",\"version\":\"%s\",\"workers\":%u,\"metric\":\"%s\",\"unit\":\"%s\","
-           "\"median\":%.6g,\"min\":%.6g,\"max\":%.6g,\"runs\":%u}\n",
-           f->bench, f->who, f->version, f->workers, f->metric, f->unit, median, min, max, f->n);
+        printf("; bar %g: %s", f->bar, bench_verdict(f->bar, median, low));
+    printf("\n");
+    fprintf(json,
+            "{\"bench\":\"%s\",\"who\":\"%s\",\"version\":\"%s\",\"workers\":%u,\"metric\":\"%s\",\"unit\":\"%s\","
+            "\"median\":%.6g,\"min\":%.6g,\"max\":%.6g,\"low\":%.6g,\"high\":%.6g,\"runs\":%u",
+            f->bench, f->who, f->version, f->workers, f->metric, f->unit, median, min, max, low, high, f->n);
+    if (f->bar > 0)
+        fprintf(json, ",\"bar\":%g", f->bar);
+    fprintf(json, "}\n");
     fflush(stdout);
+    fflush(json);
 }
 
 #endif

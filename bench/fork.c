@@ -6,10 +6,9 @@
  *     queens   all ways to place 12 queens: a fork per safe square, uneven work
  *     sum      weft_reduce over 50,000,000 small additions: a loop that is cut on demand
  *
- * Beside weft, for each, the plain C program, and oneTBB with its task_group and parallel_reduce, as its manual has
- * them. A round measures each once, in a runtime that is up. */
-#include "bench/bench.h"
-#include "bench/peer.h"
+ * Beside weft, for each, the plain C program, oneTBB with its task_group and parallel_reduce, and rayon with its join()
+ * and parallel iterator, as their manuals have them. A round measures each once, in a runtime that is up. */
+#include "bench/fork_join.h"
 
 #include <weft.h>
 
@@ -204,36 +203,19 @@ static void run(unsigned workers, double *value)
         bench_die("fork: %s", weft_strerror(err));
 }
 
-static void report_ratio(const char *what, const char *by, double bar, const struct bench_entry *a,
-                         const struct bench_entry *b, int way)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%s_by_%s", what, by);
-    struct bench_figure f = {.bench = "fork", .who = "weft", .version = weft_version(), .metric = name, .unit = "x",
-                             .workers = a->workers, .bar = bar};
-    bench_ratio(&f, &a->figure[way], &b->figure[way]);
-    bench_report(&f);
-}
-
 int main(int argc, char **argv)
 {
     static const struct bench_metric metric[WAYS] = {
         {"fib", "ns/call", 0}, {"skynet", "ms", 0}, {"queens", "ms", 0}, {"sum", "ms", 0}};
     struct bench_options o = bench_options(&argc, argv, 11, NULL);
-    struct bench_entry entry[] = {
-        {.who = "plain C", .version = "-", .workers = 1, .run = run_plain},
-        {.who = "weft", .version = weft_version(), .workers = 1, .run = run},
-        {.who = "weft", .version = weft_version(), .workers = 2, .run = run},
-        {.workers = 1, .command = "peers/tbb_peer 1"},
-        {.workers = 2, .command = "peers/tbb_peer 2"},
-    };
     unsetenv("WEFT_WORKERS");
     if (o.quick)
         fib_n = 30;
-    bench_rounds("fork", &o, entry, 5, metric, WAYS);
-    for (int way = 0; way < WAYS; way++) {
-        report_ratio(metric[way].name, "plain", way == 0 ? 1.2 : 0, &entry[1], &entry[0], way);
-        report_ratio(metric[way].name, "1_worker", way == 0 ? 0.53 : 0, &entry[2], &entry[1], way);
-    }
+    const char *work = bench_command("fork %d", fib_n);
+    struct bench_fork_join f = {
+        .bench = "fork", .version = weft_version(), .metric = metric, .metrics = WAYS, .plain = run_plain, .weft = run,
+        .rival = {{"peers/tbb_peer", work, true}, {"peers/rayon_peer", work, true}},
+        .by_plain = 1.2, .by_1_worker = 0.53};
+    bench_fork_join(&f, &o);
     return 0;
 }

@@ -5,7 +5,7 @@
  * in read(2) and uses no CPU. It dies with its parent.
  *
  * Programs are looked for beside the running one: limits/... and peers/... One that is not there is skipped, and
- * one line says so: bench/peers/install builds them. */
+ * one line says so: bench/peers/install builds them. One whose peer --peers does not name is skipped without a word. */
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
@@ -17,7 +17,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define BENCH_METRICS_MAX 8
+#define BENCH_METRICS_MAX 16
+#define BENCH_NOT_MEASURED (-1.0) /* a value that an entry has not for this metric: no figure */
 
 struct bench_peer {
     pid_t pid; /* 0: absent */
@@ -44,6 +45,30 @@ static inline bool bench_peer_exists(const char *command)
     return sscanf(command, "%4095s", program) == 1 && access(program, X_OK) == 0;
 }
 
+/* Which peer a command measures, into `name`; false when it is none: a limit, or a server of ours. A program is called
+ * PEER_WORK, but for libuv's, and but for uvloop's, which are asyncio's with another word behind. */
+static inline bool bench_peer_name(const char *command, char *name, size_t size)
+{
+    char program[4096];
+    if (sscanf(command, "%4095s", program) != 1 || strncmp(program, "peers/", 6) != 0)
+        return false;
+    const char *base = program + 6;
+    const char *word = strstr(command, " uvloop");
+    if (word != NULL && (word[7] == ' ' || word[7] == '\0'))
+        base = "uvloop";
+    else if (strncmp(base, "uv_", 3) == 0)
+        base = "libuv";
+    snprintf(name, size, "%.*s", (int)strcspn(base, "_"), base);
+    return true;
+}
+
+static inline bool bench_peer_wanted(const char *command)
+{
+    char name[64];
+    const char *list = bench_common()->peers;
+    return list == NULL || !bench_peer_name(command, name, sizeof name) || bench_listed(list, name);
+}
+
 _Noreturn static inline void bench_peer_child(const char *command, const int *in, const int *out, unsigned cpu_first,
                                               unsigned cpus)
 {
@@ -58,12 +83,14 @@ _Noreturn static inline void bench_peer_child(const char *command, const int *in
 }
 
 /* Start `command`, relative to the running program's folder unless absolute, on `cpus` CPUs from the first-th on.
- * False when it is not there; exits when it is and does not answer. */
+ * False when it is not wanted or not there; exits when it is and does not answer. */
 static inline bool bench_peer_start(struct bench_peer *p, const char *command, unsigned cpu_first, unsigned cpus)
 {
     char full[4096], hello[256];
     int in[2], out[2];
     *p = (struct bench_peer){0};
+    if (!bench_peer_wanted(command))
+        return false;
     snprintf(full, sizeof full, "%s%s%s", command[0] == '/' ? "" : bench_folder(), command[0] == '/' ? "" : "/",
              command);
     if (!bench_peer_exists(full)) {
@@ -159,7 +186,8 @@ static inline void bench_entry_round(struct bench_entry *e, unsigned metrics, bo
         return;
     }
     for (unsigned m = 0; m < metrics && counts; m++)
-        bench_add(&e->figure[m], value[m]);
+        if (value[m] >= 0)
+            bench_add(&e->figure[m], value[m]);
 }
 
 /* Warm up, make the rounds, report every metric for every entry. Programs are stopped at the end; the figures
@@ -179,6 +207,41 @@ static inline void bench_rounds(const char *bench, const struct bench_options *o
             bench_report(&entry[i].figure[m]);
     for (unsigned i = 0; i < entries; i++)
         bench_peer_stop(&entry[i].peer);
+}
+
+/* A command of an entry, kept for good. */
+__attribute__((format(printf, 1, 2))) static inline const char *bench_command(const char *format, ...)
+{
+    char *command;
+    va_list list;
+    va_start(list, format);
+    if (vasprintf(&command, format, list) < 0)
+        bench_die("no memory");
+    va_end(list);
+    return command;
+}
+
+/* Which of two entries has the lower median of this metric; NULL when neither was measured. */
+static inline const struct bench_entry *bench_better(const struct bench_entry *a, const struct bench_entry *b,
+                                                     unsigned metric)
+{
+    if (a == NULL || a->figure[metric].n == 0)
+        return b != NULL && b->figure[metric].n > 0 ? b : NULL;
+    if (b == NULL || b->figure[metric].n == 0)
+        return a;
+    return bench_median(&b->figure[metric]) < bench_median(&a->figure[metric]) ? b : a;
+}
+
+/* Report a's metric by b's as a figure of its own, `name`. Nothing when b is NULL. */
+static inline void bench_report_ratio(const char *name, double bar, const struct bench_entry *a,
+                                      const struct bench_entry *b, unsigned metric)
+{
+    if (b == NULL)
+        return;
+    struct bench_figure f = {.bench = a->figure[metric].bench, .who = a->who, .version = a->version, .metric = name,
+                             .unit = "x", .workers = a->workers, .bar = bar};
+    bench_ratio(&f, &a->figure[metric], &b->figure[metric]);
+    bench_report(&f);
 }
 
 #endif

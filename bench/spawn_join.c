@@ -61,33 +61,40 @@ static void run(unsigned workers, double *value)
         bench_die("spawn_join: %s", weft_strerror(err));
 }
 
+/* weft with each number of workers, then Tokio's current-thread runtime, then Tokio and Go with as many. */
+static unsigned list_entries(struct bench_entry *entry, const unsigned *count, unsigned counts)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < counts; i++)
+        entry[n++] = (struct bench_entry){.who = "weft", .version = weft_version(), .workers = count[i], .run = run};
+    entry[n++] = (struct bench_entry){.workers = 1, .command = bench_command("peers/tokio_peer spawn 0 %u", tasks)};
+    for (unsigned i = 0; i < counts; i++) {
+        entry[n++] = (struct bench_entry){.workers = count[i],
+                                          .command = bench_command("peers/tokio_peer spawn %u %u", count[i], tasks)};
+        entry[n++] = (struct bench_entry){.workers = count[i],
+                                          .command = bench_command("peers/go_spawn %u %u", count[i], tasks)};
+    }
+    return n;
+}
+
 int main(int argc, char **argv)
 {
-    static const struct bench_metric metric[WAYS] = {{"batches_of_1000", "ns/task", 25}, {"all_at_once", "ns/task", 100}};
+    static struct bench_entry entry[1 + 3 * BENCH_COUNTS_MAX];
+    static const struct bench_metric metric[WAYS] = {{"batches_of_1000", "ns/task", 25},
+                                                     {"all_at_once", "ns/task", 100}};
     struct bench_options o = bench_options(&argc, argv, 11, NULL);
-    struct bench_entry entry[] = {
-        {.who = "weft", .version = weft_version(), .workers = 1, .run = run},
-        {.who = "weft", .version = weft_version(), .workers = 2, .run = run},
-        {.workers = 1, .command = "peers/tokio_peer spawn 0 1000000"},
-        {.workers = 1, .command = "peers/tokio_peer spawn 1 1000000"},
-        {.workers = 2, .command = "peers/tokio_peer spawn 2 1000000"},
-        {.workers = 1, .command = "peers/go_spawn 1 1000000"},
-        {.workers = 2, .command = "peers/go_spawn 2 1000000"},
-    };
+    unsigned count[BENCH_COUNTS_MAX], counts = bench_worker_counts(&o, count);
     unsetenv("WEFT_WORKERS");
     if (o.quick)
         tasks = TASKS_QUICK;
     slot = calloc(tasks, sizeof *slot);
     if (slot == NULL)
         bench_die("no memory");
-    bench_rounds("spawn_join", &o, entry, 7, metric, WAYS);
+    bench_rounds("spawn_join", &o, entry, list_entries(entry, count, counts), metric, WAYS);
     for (int way = 0; way < WAYS; way++) {
         char name[64];
         snprintf(name, sizeof name, "%s_by_1_worker", metric[way].name);
-        struct bench_figure two = {.bench = "spawn_join", .who = "weft", .version = weft_version(), .metric = name,
-                                   .unit = "x", .workers = 2, .bar = 1.0};
-        bench_ratio(&two, &entry[1].figure[way], &entry[0].figure[way]);
-        bench_report(&two);
+        bench_report_ratio(name, 1.0, &entry[1], &entry[0], (unsigned)way);
     }
     free(slot);
     return 0;

@@ -4,6 +4,7 @@
 #include "runtime/platform/topology.h"
 #include "runtime/run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,23 @@ static int read_word(const char *name, const char *const *words, const char *lis
     return -EINVAL;
 }
 
+/* The environment may have a time in milliseconds. 0, -EINVAL. */
+static int read_ms(const char *name, int64_t *ns)
+{
+    const char *text = getenv(name);
+    if (!text || !*text)
+        return 0;
+    char *end;
+    errno = 0;
+    unsigned long long ms = strtoull(text, &end, 10);
+    if (*end || *text == '-' || errno || ms > INT64_MAX / WEFT_MSEC) {
+        wf_warn("%s is \"%s\": milliseconds are needed, 0 for none", name, text);
+        return -EINVAL;
+    }
+    *ns = (int64_t)ms * WEFT_MSEC;
+    return 0;
+}
+
 int wf_config_read(weft_config *c, const weft_config *given)
 {
     static const char *const rings[] = {"shared", "defer", NULL}, *const drivers[] = {"auto", "ring", "soft", NULL};
@@ -39,6 +57,8 @@ int wf_config_read(weft_config *c, const weft_config *given)
         }
         c->workers = (unsigned)n;
     }
+    if (read_ms("WEFT_STALL_MS", &c->stall_ns) < 0)
+        return -EINVAL;
     if (ring < 0 || ring > WEFT_RING_DEFER || driver < 0 || driver > WEFT_DRIVER_SOFT)
         return -EINVAL;
     c->ring = (weft_ring_mode)ring;

@@ -1,15 +1,59 @@
 /* queue.c - see queue.h. */
 #include "runtime/queue.h"
 
-enum { MASK = WF_QUEUE_RING - 1 };
+#include "runtime/alloc.h"
 
-void wf_queue_open(struct wf_queue *q, bool alone)
+enum { GROWTH = 4 };
+
+static size_t bytes_of(uint32_t mask)
+{
+    return sizeof(struct wf_ring) + ((size_t)mask + 1) * sizeof(weft_task *);
+}
+
+static struct wf_ring *new_ring(uint32_t size, struct wf_ring *older)
+{
+    struct wf_ring *r = wf_alloc(bytes_of(size - 1));
+    if (!r)
+        return NULL;
+    r->mask = size - 1;
+    r->older = older;
+    return r;
+}
+
+int wf_queue_open(struct wf_queue *q, bool alone)
 {
     q->alone = alone;
     q->last = &q->first;
+    q->ring_max = WF_QUEUE_RING_MAX;
+    struct wf_ring *r = new_ring(WF_QUEUE_RING, NULL);
+    wf_store(&q->ring, r, relaxed); /* threads that begin see it */
+    return r ? 0 : -ENOMEM;
 }
 
-void wf_queue_push_overflow(struct wf_queue *q, weft_task *t)
+void wf_queue_close(struct wf_queue *q)
+{
+    for (struct wf_ring *r = wf_queue_ring(q), *older; r; r = older) {
+        older = r->older;
+        wf_free(r, bytes_of(r->mask));
+    }
+    wf_store(&q->ring, NULL, relaxed); /* nobody is there */
+}
+
+/* Owner only, and the ring is full: what has not been taken of it goes to the same places of a larger one. */
+static bool grow(struct wf_queue *q)
+{
+    struct wf_ring *old = wf_queue_ring(q);
+    struct wf_ring *r = old->mask < q->ring_max - 1 ? new_ring((old->mask + 1) * GROWTH, old) : NULL;
+    if (!r)
+        return false;
+    uint32_t tail = wf_load(&q->tail, relaxed); /* our own */
+    for (uint32_t i = tail - old->mask - 1; i != tail; i++)
+        wf_store(wf_ring_at(r, i), wf_load(wf_ring_at(old, i), relaxed), relaxed);
+    wf_store(&q->ring, r, release); /* Q6 */
+    return true;
+}
+
+static void push_overflow(struct wf_queue *q, weft_task *t)
 {
     t->next = NULL;
     wf_lock(&q->lock);
@@ -17,6 +61,14 @@ void wf_queue_push_overflow(struct wf_queue *q, weft_task *t)
     q->last = &t->next;
     wf_store(&q->overflow, wf_load(&q->overflow, relaxed) + 1, relaxed);
     wf_unlock(&q->lock);
+}
+
+bool wf_queue_push_full(struct wf_queue *q, weft_task *t)
+{
+    if (!wf_load(&q->overflow, relaxed) && grow(q))
+        return wf_queue_push(q, t);
+    push_overflow(q, t);
+    return false;
 }
 
 /* Take up to max tasks from the overflow: the first is returned, the rest goes to the ring of `to`, which
@@ -29,7 +81,7 @@ static weft_task *take_overflow(struct wf_queue *q, struct wf_queue *to, uint32_
     for (; t && n < max; n++) {
         weft_task *next = t->next;
         if (n > 0)
-            wf_store(&to->ring[tail++ & MASK], t, relaxed);
+            wf_store(wf_ring_at(wf_queue_ring(to), tail++), t, relaxed);
         t = next;
     }
     q->first = t;
@@ -43,28 +95,65 @@ static weft_task *take_overflow(struct wf_queue *q, struct wf_queue *to, uint32_
 
 weft_task *wf_queue_pop_overflow(struct wf_queue *q)
 {
-    return take_overflow(q, q, WF_QUEUE_REFILL);
+    return take_overflow(q, q, WF_QUEUE_MOVED);
 }
 
-weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to)
+bool wf_queue_nest(struct wf_queue *q, weft_task *t, uint64_t run)
+{
+    bool sibling = q->nest_run == run;
+    q->nestlings = sibling ? q->nestlings + 1 : 1;
+    q->nest_run = run;
+    if (q->nestlings > WF_QUEUE_NESTLINGS)
+        return false;
+    wf_lock(&q->lock);
+    weft_task **at = sibling && q->youngest ? &q->youngest->next : &q->nest;
+    t->next = *at;
+    *at = t;
+    q->youngest = t;
+    wf_store(&q->nested, wf_load(&q->nested, relaxed) + 1, relaxed);
+    wf_unlock(&q->lock);
+    return true;
+}
+
+weft_task *wf_queue_pop_nest(struct wf_queue *q)
+{
+    wf_lock(&q->lock);
+    weft_task *t = q->nest;
+    if (t) {
+        q->nest = t->next;
+        if (q->youngest == t)
+            q->youngest = NULL;
+        wf_store(&q->nested, wf_load(&q->nested, relaxed) - 1, relaxed);
+    }
+    wf_unlock(&q->lock);
+    return t;
+}
+
+static uint32_t half(uint32_t n, uint32_t max)
+{
+    n -= n / 2;
+    return n < max ? n : max;
+}
+
+weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
 {
     uint32_t to_tail = wf_load(&to->tail, relaxed); /* our own */
     WF_DEBUG_CHECK(to_tail == wf_load(&to->head, relaxed));
     uint32_t head = wf_load(&q->head, relaxed);
     for (;;) {
-        uint32_t tail = wf_load(&q->tail, acquire); /* Q2 */
-        uint32_t n = tail - head;
-        if (n > WF_QUEUE_RING) { /* one was old by the time the other was read */
+        uint32_t tail = wf_load(&q->tail, acquire);        /* Q2 */
+        struct wf_ring *ring = wf_load(&q->ring, acquire); /* Q7: after the tail, so it has what that counts */
+        if (tail - head > ring->mask + 1) { /* one was old by the time the other was read */
             head = wf_load(&q->head, relaxed);
             continue;
         }
-        n -= n / 2;
+        uint32_t n = half(tail - head, max);
         if (n == 0)
             break;
-        weft_task *first = wf_load(&q->ring[head & MASK], relaxed);
+        weft_task *first = wf_load(wf_ring_at(ring, head), relaxed);
         for (uint32_t i = 1; i < n; i++) {
-            weft_task *t = wf_load(&q->ring[(head + i) & MASK], relaxed);
-            wf_store(&to->ring[(to_tail + i - 1) & MASK], t, relaxed);
+            weft_task *t = wf_load(wf_ring_at(ring, head + i), relaxed);
+            wf_store(wf_ring_at(wf_queue_ring(to), to_tail + i - 1), t, relaxed);
         }
         if (wf_cas(&q->head, &head, head + n, release)) { /* Q3: what was copied is ours; kept: see Q4 */
             wf_store(&to->tail, to_tail + n - 1, release); /* Q1 */
@@ -72,7 +161,7 @@ weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to)
         }
     }
     uint32_t waiting = wf_load(&q->overflow, relaxed);
-    if (!waiting)
-        return NULL;
-    return take_overflow(q, to, waiting < WF_QUEUE_REFILL ? waiting - waiting / 2 : WF_QUEUE_REFILL / 2);
+    if (waiting)
+        return take_overflow(q, to, half(waiting, max));
+    return wf_load(&q->nested, relaxed) ? wf_queue_pop_nest(q) : NULL;
 }

@@ -1,22 +1,35 @@
 /* queue.h - one worker's runnable tasks.
  *
  *     slot      the task woken last by a running one: it runs next, its data is warm
- *     ring      256 tasks, first in first out; open to thieves, who take half
- *     overflow  the rest, in order, under a lock
+ *     ring      all others, first in first out; open to thieves, who take half, but not more than 128
+ *     nest      if the ring holds very many: the first few tasks that each task starts, under a lock. The latest
+ *               come first, and of those of one task the eldest
+ *     overflow  the rest, in order, under a lock: what came when there was no memory for a larger ring
  *
  * The owner adds at the ring's tail; everybody, the owner too, takes from its head by compare-exchange. So
  * there is no race for the last element between owner and thief, and no full fence. While the overflow holds
  * anything, new tasks go behind it: the order stays first in, first out.
  *
- * Must hold:  tail - head <= 256, as unsigned counters that only grow.
+ * A ring begins with 256 places. One that is full is replaced by one of four times the size, into which the owner
+ * copies it. Its place in memory is kept: a thief may still read there, and what it reads is right as long as its
+ * exchange of head succeeds, since nobody writes there any more. All are given back when the queue closes; together
+ * the old ones are a third of the last.
+ *
+ * The nest is why a tree of tasks, each of which waits for those it starts, does not stand there in its whole breadth,
+ * with a stack for each: once the ring holds more than any thief could want, what is new is begun first, and so ends
+ * first. The worker takes from ring and nest in turn, so neither starves.
+ *
+ * Must hold:  tail - head <= the ring's size, as unsigned counters that only grow.
  *             A ring slot is rewritten only after head has moved beyond it.
  *
- * Ordering:   Q1 owner's store to tail (release)   <-> Q2 thief's load of tail (acquire): the task is there.
+ * Ordering:   Q1 owner's store to tail (release)   <-> Q2 thief's load of tail (acquire): the task is there, and so
+ *                is the ring that it is in, or a later one.
  *             Q3 thief's exchange of head (release) <-> Q4 owner's load of head (acquire): the thief has read
  *                the slot before the owner may write it again. That the head is current, the exchange says: so
  *                thieves load it relaxed, and the owner, who writes the slots itself, takes relaxed.
  *             Q5 any exchange of slot (acq_rel), with itself: the task in it changes hands. Without thieves nobody
- *                else touches it. */
+ *                else touches it.
+ *             Q6 owner's store to ring (release) <-> Q7 thief's load of ring (acquire): what was copied is there. */
 #ifndef WF_QUEUE_H
 #define WF_QUEUE_H
 
@@ -27,37 +40,70 @@
 #define WF_QUEUE_RING 256
 #endif
 enum {
-    WF_QUEUE_REFILL = WF_QUEUE_RING / 2,
+    WF_QUEUE_RING_MAX = 1 << 30,
+    WF_QUEUE_MOVED = WF_QUEUE_RING / 2, /* at most so many at a time, to a thief or from the overflow */
+    WF_QUEUE_MANY = 1024,  /* so many are enough for all thieves: from here on there is a nest */
+    WF_QUEUE_NESTLINGS = 64, /* at most so many go there of what a task starts in one go */
     WF_QUEUE_WARM = 4 /* more than these: they do not all stay in the nearest cache */
 };
 _Static_assert((WF_QUEUE_RING & (WF_QUEUE_RING - 1)) == 0, "indices wrap by masking");
 
-struct wf_queue {
-    _Alignas(64) WF_ATOMIC(uint32_t) head; /* by takers */
-    _Alignas(64) WF_ATOMIC(uint32_t) tail; /* by the owner */
-    WF_ATOMIC(weft_task *) slot;
-    WF_ATOMIC(weft_task *) ring[WF_QUEUE_RING];
-    bool alone;                        /* there are no thieves; constant */
-    _Alignas(64) struct wf_lock lock;  /* for the overflow */
-    WF_ATOMIC(uint32_t) overflow;      /* how many; written under lock */
-    weft_task *first, **last;
+struct wf_ring {
+    uint32_t mask;         /* its size less one; constant */
+    struct wf_ring *older; /* which it has replaced; constant */
+    WF_ATOMIC(weft_task *) at[];
 };
 
-void wf_queue_open(struct wf_queue *q, bool alone);
+struct wf_queue {
+    _Alignas(64) WF_ATOMIC(uint32_t) head; /* by takers */
+    _Alignas(64) WF_ATOMIC(uint32_t) tail; /* by the owner, and so are: */
+    bool alone;                            /* there are no thieves; constant */
+    WF_ATOMIC(struct wf_ring *) ring;
+    WF_ATOMIC(weft_task *) slot;           /* by anybody */
+    WF_ATOMIC(uint32_t) nested;            /* how many; written under lock */
+    _Alignas(64) struct wf_lock lock;      /* for overflow and nest */
+    WF_ATOMIC(uint32_t) overflow;          /* how many; written under lock */
+    weft_task *first, **last;
+    weft_task *nest, *youngest;            /* youngest: the last of those that come first, NULL: it has been taken */
+    uint64_t nest_run;                     /* from which run that was, and how many were; by the owner */
+    unsigned nestlings;
+    uint32_t ring_max;                     /* as large as a ring may become; constant */
+};
 
-void wf_queue_push_overflow(struct wf_queue *q, weft_task *t);
+int wf_queue_open(struct wf_queue *q, bool alone); /* 0, -ENOMEM */
+void wf_queue_close(struct wf_queue *q);           /* opened or zeroed; nobody else is there any more */
+
+/* What is too much for the ring: make it larger, or else use the overflow. False, as for wf_queue_push. */
+bool wf_queue_push_full(struct wf_queue *q, weft_task *t);
 weft_task *wf_queue_pop_overflow(struct wf_queue *q);
+
+/* Owner only. Into the nest: behind the last one, if that came from the same run of a task, else before all. False: not
+ * t, as so many have come from this run already. */
+bool wf_queue_nest(struct wf_queue *q, weft_task *t, uint64_t run);
+
+/* Any thread. Out of the nest, or NULL. */
+weft_task *wf_queue_pop_nest(struct wf_queue *q);
+
+/* The owner's way to its own ring. */
+static inline struct wf_ring *wf_queue_ring(struct wf_queue *q)
+{
+    return wf_load(&q->ring, relaxed);
+}
+
+static inline WF_ATOMIC(weft_task *) *wf_ring_at(struct wf_ring *r, uint32_t i)
+{
+    return &r->at[i & r->mask];
+}
 
 /* Owner only. Add at the end. True: there was nothing before it. */
 static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
 {
     uint32_t tail = wf_load(&q->tail, relaxed); /* our own */
     uint32_t head = wf_load(&q->head, acquire); /* Q4; kept: against writing a slot too early, see model.md */
-    if (WF_UNLIKELY(tail - head == WF_QUEUE_RING || wf_load(&q->overflow, relaxed))) {
-        wf_queue_push_overflow(q, t);
-        return false;
-    }
-    wf_store(&q->ring[tail % WF_QUEUE_RING], t, relaxed);
+    struct wf_ring *ring = wf_queue_ring(q);
+    if (WF_UNLIKELY(tail - head > ring->mask || wf_load(&q->overflow, relaxed)))
+        return wf_queue_push_full(q, t);
+    wf_store(wf_ring_at(ring, tail), t, relaxed);
     wf_store(&q->tail, tail + 1, release); /* Q1 */
     return wf_load(&q->head, relaxed) == tail; /* thieves may have been here meanwhile */
 }
@@ -65,16 +111,16 @@ static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
 /* Those that run soon have been out of mind for a while, if there are many: fetch the task after next but one, the
  * stack of the next but one and the frame in which the next one stands. Each may be stolen and gone on meanwhile; its
  * memory stays, and whatever is read is only a guess. `left` includes the one about to be taken. */
-static inline void wf_queue_warm(struct wf_queue *q, uint32_t head, uint32_t left)
+static inline void wf_queue_warm(struct wf_ring *ring, uint32_t head, uint32_t left)
 {
     struct wf_stack *s;
     if (left <= WF_QUEUE_WARM)
         return;
-    __builtin_prefetch(wf_load(&q->ring[(head + 3) % WF_QUEUE_RING], relaxed), 1);
-    s = wf_load(&wf_load(&q->ring[(head + 2) % WF_QUEUE_RING], relaxed)->stack, relaxed);
+    __builtin_prefetch(wf_load(wf_ring_at(ring, head + 3), relaxed), 1);
+    s = wf_load(&wf_load(wf_ring_at(ring, head + 2), relaxed)->stack, relaxed);
     if (s)
         __builtin_prefetch(s, 1);
-    s = wf_load(&wf_load(&q->ring[(head + 1) % WF_QUEUE_RING], relaxed)->stack, relaxed);
+    s = wf_load(&wf_load(wf_ring_at(ring, head + 1), relaxed)->stack, relaxed);
     if (s) {
         char *sp = wf_shared_load(&s->context.sp, relaxed);
         __builtin_prefetch(sp - 64, 1);
@@ -87,9 +133,10 @@ static inline weft_task *wf_queue_pop(struct wf_queue *q)
 {
     uint32_t tail = wf_load(&q->tail, relaxed); /* our own */
     uint32_t head = wf_load(&q->head, relaxed);
-    wf_queue_warm(q, head, tail - head);
+    struct wf_ring *ring = wf_queue_ring(q);
+    wf_queue_warm(ring, head, tail - head);
     while (head != tail) {
-        weft_task *t = wf_load(&q->ring[head % WF_QUEUE_RING], relaxed);
+        weft_task *t = wf_load(wf_ring_at(ring, head), relaxed);
         if (q->alone)
             wf_store(&q->head, head + 1, relaxed);
         else if (!wf_cas_weak(&q->head, &head, head + 1, relaxed)) /* only we write this slot again */
@@ -105,14 +152,22 @@ static inline uint32_t wf_queue_count(struct wf_queue *q)
     return wf_load(&q->tail, relaxed) - wf_load(&q->head, relaxed);
 }
 
+/* Any thread. How many there are besides the slot, about. */
+static inline uint32_t wf_queue_count_all(struct wf_queue *q)
+{
+    return wf_queue_count(q) + wf_load(&q->overflow, relaxed) + wf_load(&q->nested, relaxed);
+}
+
 /* Any thread. Is there anything besides the slot? A look, no promise. */
 static inline bool wf_queue_any(struct wf_queue *q)
 {
-    return wf_load(&q->tail, relaxed) != wf_load(&q->head, relaxed) || wf_load(&q->overflow, relaxed);
+    return wf_load(&q->tail, relaxed) != wf_load(&q->head, relaxed) || wf_load(&q->overflow, relaxed) ||
+           wf_load(&q->nested, relaxed);
 }
 
-/* The owner of `to`, whose ring is empty: move half of q over. Returns one task to run, or NULL. */
-weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to);
+/* The owner of `to`, whose ring is empty: move half of q over, but no more than max, which WF_QUEUE_MOVED is the
+ * greatest of. Returns one task to run, or NULL. */
+weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */
 static inline weft_task *wf_queue_slot(struct wf_queue *q, weft_task *t)

@@ -17,6 +17,7 @@
 #include "runtime/panic.h"
 #include "runtime/platform/clock.h"
 #include "runtime/platform/futex.h"
+#include "runtime/platform/where.h"
 #include "runtime/worker.h"
 #ifdef WF_SIM
 #include "runtime/platform/sim.h"
@@ -52,7 +53,7 @@ static void fail_start(weft_runtime *rt, int err)
     wf_store(&rt->stopping, true, relaxed);        /* the same */
 }
 
-static void init_worker(weft_runtime *rt, unsigned index, const struct wf_topology *topology)
+static int init_worker(weft_runtime *rt, unsigned index, const struct wf_topology *topology)
 {
     struct wf_worker *w = &rt->workers[index];
     w->rt = rt;
@@ -62,7 +63,7 @@ static void init_worker(weft_runtime *rt, unsigned index, const struct wf_topolo
     w->lookout_ns = WF_LOOKOUT_FIRST_NS;
     wf_topology_victims(topology, index, w->victims);
     wf_wheel_open(&w->wheel, wf_clock_now());
-    wf_queue_open(&w->queue, rt->worker_count == 1);
+    return wf_queue_open(&w->queue, rt->worker_count == 1);
 }
 
 static void run_worker(struct wf_worker *w)
@@ -85,6 +86,7 @@ static void run_worker(struct wf_worker *w)
     if (!wf_load(&rt->start_error, relaxed)) {
         wf_local()->worker = w;
         w->errno_at = weft_errno();
+        w->thread_id = wf_where_self();
         wf_worker_run(w);
     }
     wf_context_finish(&w->base);
@@ -228,6 +230,8 @@ static void destroy(weft_runtime *rt)
         return;
     wf_task_pool_close(&rt->tasks);
     wf_stack_pool_close(&rt->stacks);
+    for (unsigned i = 0; rt->workers && i < rt->worker_count; i++)
+        wf_queue_close(&rt->workers[i].queue);
     wf_free(rt->workers, rt->worker_count * sizeof *rt->workers);
     wf_free(rt, sizeof *rt);
 }
@@ -249,7 +253,8 @@ static int create(weft_runtime **ret, const weft_config *config)
     if ((err = wf_stack_pool_open(&rt->stacks, config->stack_size)) < 0)
         goto out;
     for (unsigned i = 0; i < rt->worker_count; i++)
-        init_worker(rt, i, topology);
+        if ((err = init_worker(rt, i, topology)) < 0)
+            goto out;
     wf_offload_open(&rt->offload, config->offload_max);
     wf_scope_open_root(&rt->root);
 out:

@@ -203,6 +203,19 @@ int weft_within(int64_t ns, weft_fn fn, void *arg)
     return result == -ECANCELED && closed == -ETIMEDOUT ? closed : result;
 }
 
+int weft_gather_at(weft_fn fn, void *items, size_t size, size_t n, const char *site)
+{
+    weft_task *t = wf_task_require("weft_gather");
+    int reason = wf_scope_stop_reason(t);
+    if (reason)
+        return reason;
+    WEFT_SCOPE(s);
+    int err = 0;
+    for (size_t i = 0; i < n && !err; i++)
+        err = weft_go_at(&s, fn, (char *)items + i * size, site);
+    return weft_scope_close(&s);
+}
+
 int weft_checkpoint(void)
 {
     return wf_scope_stop_reason(wf_task_require("weft_checkpoint"));

@@ -16,9 +16,11 @@
 
 enum { SEARCH_PASSES = 2 };
 
-/* A stolen task has to be worth this much, or it had better stayed where it was: its two cache lines travel here
- * and, when its memory is used again, back. After thefts that were not worth it a thief keeps away for a while. */
-static const int64_t THEFT_WORTH_NS = 500, PAUSE_MIN_NS = 20 * WEFT_USEC, PAUSE_MAX_NS = WEFT_MSEC;
+/* A theft, and each stolen task, has to be worth this much, or it had better stayed where it was: its two cache lines
+ * travel here and, when its memory is used again, back. After a theft that was not worth it a thief keeps away for a
+ * while, and then tries one task before it takes many again. */
+static const int64_t THEFT_WORTH_NS = 2 * WEFT_USEC, STOLEN_WORTH_NS = 500;
+static const int64_t PAUSE_MIN_NS = 20 * WEFT_USEC, PAUSE_MAX_NS = WEFT_MSEC;
 
 /* A lookout sleeps twice as long each time, up to this. It serves who has run one task for so long. */
 static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, LOOKOUT_MAX_NS = 4 * WEFT_MSEC;
@@ -35,7 +37,7 @@ static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
 
 static void fire_timers(struct wf_wheel *wheel, int64_t now)
 {
-    if (wf_load(&wheel->next_ns, relaxed) <= now)
+    if (wf_wheel_next(wheel) <= now)
         wf_wheel_expire(wheel, now);
 }
 
@@ -50,7 +52,7 @@ static void look_outside(struct wf_worker *w)
         next = t->next;
         wf_worker_append_pinned(w, t);
     }
-    if (wf_load(&w->wheel.next_ns, relaxed) != INT64_MAX)
+    if (wf_wheel_next(&w->wheel) != INT64_MAX)
         fire_timers(&w->wheel, wf_clock_now());
     if (wf_driver_uncollected(w->driver) ||
         ((wf_driver_unsubmitted(w->driver) || (busy_for_long && wf_driver_watching(w->driver))) &&
@@ -76,7 +78,7 @@ static void serve(struct wf_worker *w, struct wf_worker *v, int64_t now)
 
 static weft_task *steal_from(struct wf_worker *w, struct wf_worker *v, bool slot_too)
 {
-    weft_task *t = wf_queue_steal(&v->queue, &w->queue);
+    weft_task *t = wf_queue_steal(&v->queue, &w->queue, w->pause_ns ? 1 : WF_QUEUE_MOVED);
     if (!t && wf_inbox_any(&v->inbox)) {
         take_inbox(w, &v->inbox);
         t = wf_queue_pop(&w->queue);
@@ -93,7 +95,7 @@ static weft_task *steal_from(struct wf_worker *w, struct wf_worker *v, bool slot
  * to do is what counts, not what each task took. */
 static void judge_theft(struct wf_worker *w, int64_t now)
 {
-    if (now - w->stolen_ns >= (int64_t)w->stolen * THEFT_WORTH_NS)
+    if (now - w->stolen_ns >= THEFT_WORTH_NS + (int64_t)w->stolen * STOLEN_WORTH_NS)
         w->pause_ns = 0;
     else if (w->pause_ns * 2 < PAUSE_MAX_NS)
         w->pause_ns = w->pause_ns ? w->pause_ns * 2 : PAUSE_MIN_NS;
@@ -123,6 +125,7 @@ static weft_task *steal(struct wf_worker *w)
             weft_task *t = steal_from(w, &rt->workers[w->victims[i]], pass == SEARCH_PASSES - 1);
             if (t) {
                 w->stolen = wf_queue_count(&w->queue) + 1;
+                wf_add(&rt->workers[w->victims[i]].taken, w->stolen, relaxed); /* a figure */
                 w->stolen_ns = wf_clock_now();
                 return t;
             }
@@ -211,7 +214,7 @@ static void ask_for_forks(struct wf_worker *w)
 
 static void park(struct wf_worker *w, int64_t deadline)
 {
-    int64_t timer = wf_load(&w->wheel.next_ns, relaxed);
+    int64_t timer = wf_wheel_next(&w->wheel);
     w->collecting = true;
     WF_COUNT(w->parks);
     wf_driver_park(w->driver, timer < deadline ? timer : deadline);
@@ -247,8 +250,6 @@ static void sleep_until_work(struct wf_worker *w)
 weft_task *wf_worker_find(struct wf_worker *w)
 {
     weft_task *t = NULL;
-    if (w->tick % WF_TICK_OUTSIDE)
-        t = wf_worker_pick(w);
     while (!t) {
         look_outside(w);
         t = wf_worker_pick(w);

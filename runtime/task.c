@@ -1,4 +1,4 @@
-/* task.c - see task.h. Pool, birth, end, await. */
+/* task.c - see task.h. Birth, end, await. */
 #include "runtime/task.h"
 
 #include "runtime/alloc.h"
@@ -9,94 +9,7 @@
 
 #include <string.h>
 
-/* ---- where tasks come from ---- */
-
-enum { CHUNK_BYTES = 64 * 1024, CHUNK_TASKS = CHUNK_BYTES / sizeof(weft_task) - 1 };
-
-struct wf_task_chunk {
-    struct wf_task_chunk *next;
-    _Alignas(256) weft_task task[CHUNK_TASKS];
-};
-_Static_assert(sizeof(struct wf_task_chunk) == CHUNK_BYTES, "a chunk has one task's room for its header");
-
-void wf_task_pool_close(struct wf_task_pool *p)
-{
-    while (p->chunks) {
-        struct wf_task_chunk *c = p->chunks;
-        p->chunks = c->next;
-        wf_free(c, CHUNK_BYTES);
-    }
-    p->free = NULL;
-}
-
-static bool add_chunk(struct wf_task_pool *p)
-{
-    struct wf_task_chunk *c = wf_alloc_aligned(CHUNK_BYTES, 256);
-    if (!c)
-        return false;
-    for (int i = CHUNK_TASKS - 1; i >= 0; i--) {
-        c->task[i].wait.task = &c->task[i];
-        c->task[i].next = p->free;
-        p->free = &c->task[i];
-    }
-    c->next = p->chunks;
-    p->chunks = c;
-    return true;
-}
-
-weft_task *wf_task_pool_refill(struct wf_task_pool *p, struct wf_task_cache *c)
-{
-    wf_lock(&p->lock);
-    weft_task *first = p->free || add_chunk(p) ? p->free : NULL;
-    if (first)
-        p->free = first->next;
-    for (int i = 1; c && first && i < WF_TASK_BATCH && p->free; i++) {
-        weft_task *t = p->free;
-        p->free = t->next;
-        t->next = c->head;
-        c->head = t;
-        c->count++;
-    }
-    wf_unlock(&p->lock);
-    return first;
-}
-
-WF_UNOBSERVED void wf_task_pool_spill(struct wf_task_pool *p, struct wf_task_cache *c)
-{
-    wf_lock(&p->lock);
-    for (int i = 0; i < WF_TASK_BATCH && c->head; i++) {
-        weft_task *t = c->head;
-        c->head = t->next;
-        c->count--;
-        t->next = p->free;
-        p->free = t;
-    }
-    wf_unlock(&p->lock);
-}
-
-WF_UNOBSERVED void wf_task_put(struct wf_task_pool *p, struct wf_task_cache *c, weft_task *t)
-{
-    if (WF_UNLIKELY(t->args_on_heap)) {
-        struct { void *at; size_t size; } heap;
-        memcpy(&heap, t->args, sizeof heap);
-        wf_free(heap.at, heap.size);
-    }
-    wf_store(&t->state, WF_TASK_FREE, relaxed);
-    t->next = c->head;
-    c->head = t;
-    if (WF_UNLIKELY(++c->count > WF_TASK_CACHE_MAX))
-        wf_task_pool_spill(p, c);
-}
-
-void wf_task_pool_each(struct wf_task_pool *p, void (*fn)(weft_task *t, void *ctx), void *ctx)
-{
-    wf_lock(&p->lock);
-    for (struct wf_task_chunk *c = p->chunks; c; c = c->next)
-        for (int i = 0; i < CHUNK_TASKS; i++)
-            if (wf_load(&c->task[i].state, relaxed) != WF_TASK_FREE)
-                fn(&c->task[i], ctx);
-    wf_unlock(&p->lock);
-}
+#define INLINED inline __attribute__((always_inline)) /* a spawn is a few dozen instructions: calls count */
 
 /* ---- who runs here ---- */
 
@@ -152,7 +65,7 @@ static void require_handle(const weft_task *t, const char *function)
 /* What weft_spawn returns when memory is out: a task that has failed. It belongs to nobody. */
 static weft_task no_memory = {.held = true, .result = -ENOMEM, .state = WF_TASK_DONE};
 
-void wf_task_init(weft_task *t, struct wf_scope *s, weft_fn fn, void *arg, const char *site)
+static inline void init(weft_task *t, struct wf_scope *s, weft_fn fn, void *arg, const char *site)
 {
     wf_side_clear(t, sizeof *t);
     wf_store(&t->stack, NULL, relaxed);
@@ -172,6 +85,11 @@ void wf_task_init(weft_task *t, struct wf_scope *s, weft_fn fn, void *arg, const
     wf_store(&t->stop, 0, relaxed);
 }
 
+void wf_task_init(weft_task *t, struct wf_scope *s, weft_fn fn, void *arg, const char *site)
+{
+    init(t, s, fn, arg, site);
+}
+
 static bool copy_args(weft_task *t, const void *args, size_t size)
 {
     t->arg = t->args;
@@ -188,14 +106,15 @@ static bool copy_args(weft_task *t, const void *args, size_t size)
 }
 
 /* A task of s, with a copy of its arguments if size is not 0; NULL, and the scope has failed. */
-static weft_task *make(struct wf_worker *w, struct wf_scope *s, weft_fn fn, void *arg, size_t size, const char *site)
+static INLINED weft_task *make(struct wf_worker *w, struct wf_scope *s, weft_fn fn, void *arg, size_t size,
+                               const char *site)
 {
     WF_REQUIRE(s->open, "task started in a scope that is not open");
     void *side = wf_side_take(wf_side_of(&w->base));
     weft_task *t = wf_task_get(&w->rt->tasks, &w->tasks);
     wf_side_take(side);
     if (WF_LIKELY(t)) {
-        wf_task_init(t, s, fn, arg, site);
+        init(t, s, fn, arg, site);
         wf_store(&t->number, wf_worker_number(w), relaxed);
         if (!size || copy_args(t, arg, size))
             return t;
@@ -220,7 +139,7 @@ static void start(struct wf_worker *w, weft_task *t)
     wf_worker_spawn(w, t);
 }
 
-static int go(weft_scope *scope, weft_fn fn, void *arg, size_t size, const char *site)
+static INLINED int go(weft_scope *scope, weft_fn fn, void *arg, size_t size, const char *site)
 {
     struct wf_worker *w = wf_worker_require("weft_go");
     weft_task *t = make(w, wf_scope_of(scope), fn, arg, size, site);
@@ -292,6 +211,25 @@ void weft_start(weft_task *t)
 
 /* ---- end ---- */
 
+WF_STEP void put(struct wf_task_pool *p, struct wf_task_cache *c, weft_task *t)
+{
+    if (WF_UNLIKELY(t->args_on_heap)) {
+        struct { void *at; size_t size; } heap;
+        memcpy(&heap, t->args, sizeof heap);
+        wf_free(heap.at, heap.size);
+    }
+    wf_store(&t->state, WF_TASK_FREE, relaxed);
+    t->next = c->head;
+    c->head = t;
+    if (WF_UNLIKELY(++c->count > WF_TASK_CACHE_MAX))
+        wf_task_pool_spill(p, c);
+}
+
+WF_UNOBSERVED void wf_task_put(struct wf_task_pool *p, struct wf_task_cache *c, weft_task *t)
+{
+    put(p, c, t);
+}
+
 void wf_task_finish(struct wf_worker *w, weft_task *t, int result, bool has_run)
 {
     struct wf_scope *s = t->scope;
@@ -315,7 +253,7 @@ void wf_task_finish(struct wf_worker *w, weft_task *t, int result, bool has_run)
             wf_runtime_result(w->rt, t, result);
         else if (WF_UNLIKELY(result < 0) && !wf_scope_told(s, result))
             wf_scope_fail(s, result);
-        wf_task_put(&w->rt->tasks, &w->tasks, t);
+        put(&w->rt->tasks, &w->tasks, t);
     }
     wf_worker_count_end(w, s);
 }

@@ -91,17 +91,20 @@ struct weft_task {
 _Static_assert(offsetof(weft_task, args) % _Alignof(max_align_t) == 0, "a copy is aligned for any type");
 _Static_assert(sizeof(weft_task) == 256, "a task is four cache lines");
 
-/* Where tasks come from: chunks of them, cut once and recycled for as long as the runtime lives. */
+/* Where tasks come from: chunks of them, cut once and recycled for as long as the runtime lives. A worker has some of
+ * its own: those that have ended here lately, and what is left of a group of neighbours in a chunk. */
 struct wf_task_chunk;
 struct wf_task_pool {
-    struct wf_lock lock;         /* for all below */
+    struct wf_lock lock;              /* for all below */
     struct wf_task_chunk *chunks;
-    weft_task *free;             /* chained by next */
+    struct wf_task_chunk *with_free;  /* those that have free tasks */
 };
 
 struct wf_task_cache {
-    weft_task *head;
+    weft_task *head;   /* lately ended, the last one first, chained by next */
     unsigned count;
+    weft_task *group;  /* of this and the 63 tasks after it ... */
+    uint64_t free;     /* ... these are ours, a bit each */
 };
 
 enum { WF_TASK_CACHE_MAX = 1024, WF_TASK_BATCH = 256 };
@@ -111,15 +114,24 @@ weft_task *wf_task_pool_refill(struct wf_task_pool *p, struct wf_task_cache *c);
 void wf_task_pool_spill(struct wf_task_pool *p, struct wf_task_cache *c);
 void wf_task_pool_each(struct wf_task_pool *p, void (*fn)(weft_task *t, void *ctx), void *ctx);
 
+/* The next of the group. Those after it come in the order of their memory, which processors foresee. */
+static inline weft_task *wf_task_get_neighbour(struct wf_task_cache *c)
+{
+    weft_task *t = c->group + __builtin_ctzll(c->free);
+    c->free &= c->free - 1;
+    return t;
+}
+
 /* The cache may be NULL: then straight from the pool. */
 static inline weft_task *wf_task_get(struct wf_task_pool *p, struct wf_task_cache *c)
 {
     weft_task *t = c ? c->head : NULL;
-    if (!t)
-        return wf_task_pool_refill(p, c);
-    c->head = t->next;
-    c->count--;
-    return t;
+    if (t) {
+        c->head = t->next;
+        c->count--;
+        return t;
+    }
+    return c && c->free ? wf_task_get_neighbour(c) : wf_task_pool_refill(p, c);
 }
 
 void wf_task_put(struct wf_task_pool *p, struct wf_task_cache *c, weft_task *t);

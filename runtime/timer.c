@@ -1,14 +1,26 @@
 /* timer.c - see timer.h.
  *
- * Ordering: next_ns is written under the lock, and read without it only to decide whether to take it: too
- * early a value costs a look, and a value that is too late cannot be read by the owner, which wrote it last
- * or took the lock after whoever did. So relaxed is enough. */
+ * The loose timer. Only the wheel's worker makes one, and only while there is none: it writes the timer, its deadline,
+ * and then the pointer. Two may want it then. Who takes it back exchanges the pointer for NULL; if that works, nobody
+ * has looked at the timer and nobody will. Who expires the wheel, under the lock, exchanges it for wf_timer_taken; then
+ * it lies in the wheel like all others, and taking it back waits for the lock. The mark stays until next_ns counts it
+ * in: who finds it there takes the lock once to wait for that.
+ *
+ * Ordering: T1 the worker's store of loose (release) <-> T2 the exchange for wf_timer_taken (acquire): the timer is
+ * written. T3 the store of NULL after next_ns (release) <-> T4 the worker's load of loose (acquire): when it finds
+ * nothing there, it knows of what was taken. Taking back orders nothing: the timer is its owner's all along.
+ *
+ * next_ns is written under the lock, and read without it only to decide whether to take it: too early a value costs a
+ * look, and a value that is too late cannot be read by the owner, which wrote it last, took the lock after whoever did,
+ * or has met T3. So relaxed is enough; and for loose_ns, since only the owner writes it. */
 #include "runtime/timer.h"
 
 #include "runtime/panic.h"
 #include "runtime/wait.h"
 
 enum { LEVEL_BITS = 6 };
+
+struct wf_timer wf_timer_taken;
 
 static const uint64_t TICK_MAX = (UINT64_C(1) << (LEVEL_BITS * WF_WHEEL_LEVELS)) - 1;
 
@@ -59,9 +71,18 @@ static void unlink_timer(struct wf_wheel *w, struct wf_timer *t)
     if (t->next)
         t->next->link = t->link;
     unsigned level = level_of(w->now, t->tick), slot = slot_of(t->tick, level);
-    if (!w->slot[level][slot])
+    if (!t->next && !w->slot[level][slot])
         w->occupied[level] &= ~(UINT64_C(1) << slot);
     t->link = NULL;
+}
+
+/* Into its slot; or into the next one that will be looked at. Returns when it is due then. */
+static int64_t put_timer(struct wf_wheel *w, struct wf_timer *t)
+{
+    if (t->tick < w->now)
+        t->tick = w->now;
+    insert(w, t);
+    return time_of(w, t->tick);
 }
 
 /* The lowest occupied level, or WF_WHEEL_LEVELS. */
@@ -86,6 +107,28 @@ void wf_wheel_open(struct wf_wheel *w, int64_t now_ns)
 {
     w->origin_ns = now_ns;
     wf_store(&w->next_ns, INT64_MAX, relaxed);
+}
+
+/* There is something loose, or was a moment ago. */
+int64_t wf_wheel_next_loose(struct wf_wheel *w, const struct wf_timer *loose)
+{
+    if (loose == &wf_timer_taken) {
+        wf_lock(&w->lock);
+        wf_unlock(&w->lock);
+        return wf_load(&w->next_ns, relaxed);
+    }
+    int64_t at = wf_load(&w->loose_ns, relaxed), next = wf_load(&w->next_ns, relaxed);
+    return at < next ? at : next;
+}
+
+/* False: there was none, or its owner has just taken it back. */
+static bool put_loose(struct wf_wheel *w)
+{
+    struct wf_timer *t = wf_load(&w->loose, relaxed);
+    if (!t || !wf_cas(&w->loose, &t, &wf_timer_taken, acquire)) /* T2 */
+        return false;
+    put_timer(w, t);
+    return true;
 }
 
 /* Empty one slot: fire what is due, move the rest down. */
@@ -113,6 +156,7 @@ unsigned wf_wheel_expire(struct wf_wheel *w, int64_t now_ns)
 {
     unsigned fired = 0;
     wf_lock(&w->lock);
+    bool took = put_loose(w);
     uint64_t now = now_ns <= w->origin_ns ? 0 : ((uint64_t)(now_ns - w->origin_ns)) >> WF_WHEEL_TICK_BITS;
     while (now >= w->now) {
         unsigned level = first_level(w);
@@ -130,23 +174,38 @@ unsigned wf_wheel_expire(struct wf_wheel *w, int64_t now_ns)
     if (now > w->now)
         w->now = now;
     wf_store(&w->next_ns, next_deadline(w), relaxed);
+    if (took)
+        wf_store(&w->loose, NULL, release); /* T3 */
     wf_unlock(&w->lock);
     return fired;
 }
 
 void wf_timer_arm(struct wf_wheel *w, struct wf_timer *t, int64_t deadline_ns)
 {
-    wf_lock(&w->lock);
-    WF_CHECK(!t->link);
     t->tick = tick_of(w, deadline_ns);
-    if (t->tick < w->now)
-        t->tick = w->now;
     wf_store(&t->wheel, w, relaxed); /* read by its owner, and by whoever the owner shares it with */
-    insert(w, t);
-    int64_t at = time_of(w, t->tick);
+    struct wf_timer *loose = wf_load(&w->loose, acquire); /* T4 */
+    WF_CHECK(!t->link && loose != t);
+    if (!loose) {
+        wf_store(&w->loose_ns, time_of(w, t->tick), relaxed);
+        wf_store(&w->loose, t, release); /* T1 */
+        return;
+    }
+    wf_lock(&w->lock);
+    int64_t at = put_timer(w, t);
     if (at < wf_load(&w->next_ns, relaxed))
         wf_store(&w->next_ns, at, relaxed);
     wf_unlock(&w->lock);
+}
+
+static bool take_out(struct wf_wheel *w, struct wf_timer *t)
+{
+    wf_lock(&w->lock);
+    bool armed = t->link != NULL;
+    if (armed)
+        unlink_timer(w, t);
+    wf_unlock(&w->lock);
+    return armed;
 }
 
 bool wf_timer_cancel(struct wf_timer *t)
@@ -154,11 +213,9 @@ bool wf_timer_cancel(struct wf_timer *t)
     struct wf_wheel *w = wf_load(&t->wheel, relaxed);
     if (!w)
         return false;
-    wf_lock(&w->lock);
-    bool armed = t->link != NULL;
-    if (armed)
-        unlink_timer(w, t);
-    wf_unlock(&w->lock);
+    struct wf_timer *loose = t;
+    bool armed = (wf_load(&w->loose, relaxed) == t && wf_cas(&w->loose, &loose, NULL, relaxed)) || take_out(w, t);
+    wf_store(&t->wheel, NULL, relaxed); /* so that it is not looked for again */
     return armed;
 }
 

@@ -2,39 +2,24 @@
 #include "runtime/watchdog.h"
 
 #include "runtime/alloc.h"
-#include "runtime/child.h"
 #include "runtime/platform/clock.h"
 #include "runtime/platform/futex.h"
 #include "runtime/worker.h"
 
 enum { LOOKS_PER_LIMIT = 4 };
 
-struct wf_watchdog_seen {
-    uint64_t seq;
-    int64_t since_ns;
-    bool reported;
-};
-
-/* Tell the user. The task goes on meanwhile and may even end, but its memory stays. */
-static void report(weft_runtime *rt, struct wf_worker *w, weft_task *t, int64_t held_ns)
-{
-    char name[WF_TASK_TEXT_MAX];
-    weft_stall stall = {.task = name, .worker = w->index, .held_ns = held_ns};
-    stall.where = wf_task_describe(t, name);
-    if (rt->config.on_stall)
-        rt->config.on_stall(&stall, rt->config.ctx);
-    wf_child_refuse("weft_config.on_stall returned");
-}
-
 static void look(weft_runtime *rt, struct wf_worker *w, struct wf_watchdog_seen *seen, int64_t now)
 {
     uint64_t seq = wf_load(&w->run_seq, relaxed);
     weft_task *t = wf_load(&w->current, acquire); /* D2, with worker.c's D1 */
     if (!t || seq != seen->seq) {
-        *seen = (struct wf_watchdog_seen){.seq = seq, .since_ns = now};
+        seen->seq = seq;
+        seen->taken = wf_load(&w->taken, relaxed);
+        seen->since_ns = now;
+        seen->reported = false;
     } else if (!seen->reported && now - seen->since_ns >= rt->config.stall_ns) {
         seen->reported = true;
-        report(rt, w, t, now - seen->since_ns);
+        wf_stall_report(w, t, seen, now);
     }
 }
 

@@ -31,11 +31,9 @@ WF_UNOBSERVED static void loop(void *stack);
 /* The steps of a switch are inlined where they are taken: calls made a yield a fifth dearer. ThreadSanitizer observes
  * none, as they read tasks on the worker's side; UNSEEN: others take it too; OBSERVED: called by it, and to be seen. */
 #if defined(WF_TSAN)
-#define STEP static WF_UNOBSERVED
 #define UNSEEN WF_UNOBSERVED
 #define OBSERVED __attribute__((noinline))
 #else
-#define STEP static inline __attribute__((always_inline))
 #define UNSEEN inline __attribute__((always_inline))
 #define OBSERVED inline __attribute__((always_inline))
 #endif
@@ -81,7 +79,8 @@ void wf_worker_spawn(struct wf_worker *w, weft_task *t)
     wf_store(&t->home, w, relaxed);
     wf_side_give(&t->fn);
     void *side = wf_side_take(wf_side_of(&w->base));
-    if (wf_queue_push(&w->queue, t))
+    bool many = WF_UNLIKELY(wf_queue_count(&w->queue) >= WF_QUEUE_MANY);
+    if (!(many && wf_queue_nest(&w->queue, t, wf_load(&w->run_seq, relaxed))) && wf_queue_push(&w->queue, t))
         wf_worker_wake_one(w);
     wf_side_take(side);
 }
@@ -152,23 +151,10 @@ void wf_worker_flush_ends(struct wf_worker *w)
         wf_runtime_stop(w->rt);
 }
 
-void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s)
-{
-    wf_side_give(&w->ended);
-    void *side = wf_side_take(wf_side_of(&w->base));
-    if (w->ended_scope != s) {
-        wf_worker_flush_ends(w);
-        w->ended_scope = s;
-        w->ended = 0;
-    }
-    w->ended++;
-    wf_side_take(side);
-}
-
 /* ---- switching ---- */
 
 /* From here on w has t, until it has left its stack. Relaxed: a check shall not order what it is to watch. */
-STEP void own(struct wf_worker *w, weft_task *t)
+WF_STEP void own(struct wf_worker *w, weft_task *t)
 {
     (void)w, (void)t;
 #ifndef WF_TSAN /* which would tell, and has the field for itself */
@@ -176,7 +162,7 @@ STEP void own(struct wf_worker *w, weft_task *t)
 #endif
 }
 
-STEP void disown(struct wf_worker *w, weft_task *t)
+WF_STEP void disown(struct wf_worker *w, weft_task *t)
 {
     (void)w, (void)t;
 #ifndef WF_TSAN
@@ -185,7 +171,7 @@ STEP void disown(struct wf_worker *w, weft_task *t)
 }
 
 /* Of a task that is in our hands: NULL for a fresh one. */
-STEP struct wf_stack *stack_of(weft_task *t)
+WF_STEP struct wf_stack *stack_of(weft_task *t)
 {
     return wf_load(&t->stack, relaxed);
 }
@@ -197,7 +183,7 @@ OBSERVED static void push(struct wf_worker *w, weft_task *t)
 }
 
 /* t is about to run on w. */
-STEP void begin(struct wf_worker *w, weft_task *t)
+WF_STEP void begin(struct wf_worker *w, weft_task *t)
 {
     if (w->ended_scope && (stack_of(t) || t->scope != w->ended_scope))
         wf_worker_flush_ends(w);
@@ -210,7 +196,7 @@ STEP void begin(struct wf_worker *w, weft_task *t)
 }
 
 /* Do what the side that left could not do itself. */
-STEP void arrive(struct wf_worker *w)
+WF_STEP void arrive(struct wf_worker *w)
 {
     enum wf_left left = w->left;
     weft_task *t = w->left_task;
@@ -265,7 +251,12 @@ OBSERVED static weft_task *pick(struct wf_worker *w)
     w->slot_runs = 0;
     if (w->pinned && (w->tick & 1))
         return pick_pinned(w); /* every other time, so that neither side starves */
+    bool nested = WF_UNLIKELY(wf_load(&w->queue.nested, relaxed));
+    if (nested && (w->tick & 2) && (t = wf_queue_pop_nest(&w->queue)))
+        return t; /* the same: two in turn */
     t = wf_queue_pop(&w->queue);
+    if (!t && nested)
+        t = wf_queue_pop_nest(&w->queue);
     return t || !w->pinned ? t : pick_pinned(w);
 }
 
@@ -400,6 +391,8 @@ WF_UNOBSERVED static void loop(void *arg)
     weft_task *t = w->first;
     w->first = NULL;
     for (;;) {
+        if (!t && w->tick % WF_TICK_OUTSIDE)
+            t = pick(w);
         if (!t)
             t = wf_worker_find(w);
         if (!t || stack_of(t))

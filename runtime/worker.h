@@ -11,6 +11,7 @@
 #include "runtime/platform/thread.h"
 #include "runtime/queue.h"
 #include "runtime/scope.h"
+#include "runtime/slice.h"
 #include "runtime/timer.h"
 #include "runtime/watchdog.h"
 
@@ -40,6 +41,7 @@ struct wf_worker {
     struct wf_scope *ended_scope;         /* ends held back, see wf_worker_count_end */
     int64_t ended;
     weft_task *pinned, **pinned_last;     /* runnable tasks that nobody else may run */
+    struct wf_slice slice;
     struct wf_stack_cache stacks;
     struct wf_task_cache tasks;
     uint64_t number, number_end;          /* task numbers still to be given out */
@@ -56,6 +58,8 @@ struct wf_worker {
     _Alignas(64) WF_ATOMIC(weft_task *) current; /* who runs; NULL in the loop: written by the worker */
     WF_ATOMIC(uint64_t) run_seq;                 /* grows with every task that is run: written by the worker */
     WF_ATOMIC(uint64_t) runs, switches, steals, parks; /* figures: written by the worker */
+    WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
+    int thread_id;                               /* as wf_where_look() wants it; written before it runs anything */
     struct wf_driver *driver;                    /* constant while the runtime runs */
     struct wf_inbox inbox;                       /* from other threads; whoever is idle may empty it */
     struct wf_inbox pinned_inbox;                /* the same, for this worker alone */
@@ -145,7 +149,18 @@ void wf_worker_spawn(struct wf_worker *w, weft_task *t);
 void wf_worker_deliver(struct wf_worker *w, weft_task *t);
 
 /* A task of s has ended on w. The count may be held back while w runs fresh tasks of s: they keep s open. */
-void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s);
+static inline void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s)
+{
+    wf_side_give(&w->ended);
+    void *side = wf_side_take(wf_side_of(&w->base));
+    if (w->ended_scope != s) {
+        wf_worker_flush_ends(w);
+        w->ended_scope = s;
+        w->ended = 0;
+    }
+    w->ended++;
+    wf_side_take(side);
+}
 
 /* A number for a new task. */
 uint64_t wf_worker_number(struct wf_worker *w);

@@ -17,25 +17,19 @@
  * Rounds of all ways are interleaved, since the machine is never quiet; each figure is the median over the
  * rounds of the median within a round.
  *
- *     wake [rounds [wakes]]        default 11 rounds of 400 wakes */
-#define _GNU_SOURCE
+ *     wake [WAKES]        default 400 wakes a round, 11 rounds */
+#include "bench/bench.h"
+
 #include <errno.h>
 #include <liburing.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { REGISTER_SEND_MSG_RING = 31, ROUNDS_MAX = 101, WAKES_MAX = 20000, ASLEEP_NS = 100000 };
+enum { REGISTER_SEND_MSG_RING = 31, ROUNDS_MAX = BENCH_ROUNDS_MAX, WAKES_MAX = 20000, ASLEEP_NS = 100000, FIGURES = 4 };
 
 enum way { EVENTFD_READ, EVENTFD_POLL, MSG_RING, SEND_MSG, FUTEX, WAYS };
 static const char *const way_name[WAYS] = {"eventfd-read", "eventfd-poll", "msg-ring", "send-msg", "futex"};
@@ -258,37 +252,34 @@ static bool send_msg_works(void)
     return err == 0;
 }
 
-static void report(enum way way, const struct figures *f, int rounds)
+static void report(enum way way, const struct figures *f, unsigned rounds)
 {
-    int64_t v[4][ROUNDS_MAX];
-    for (int i = 0; i < rounds; i++) {
-        v[0][i] = f[i].latency, v[1][i] = f[i].waker;
-        v[2][i] = f[i].sleeper, v[3][i] = f[i].hot;
+    static const char *const name[FIGURES] = {"parked", "call", "sleep_cpu", "hot"};
+    for (int k = 0; k < FIGURES; k++) {
+        struct bench_figure figure = {.bench = "wake", .who = way_name[way], .version = "-", .metric = name[k],
+                                      .unit = "ns", .workers = 2};
+        for (unsigned i = 0; i < rounds; i++) {
+            const int64_t value[FIGURES] = {f[i].latency, f[i].waker, f[i].sleeper, f[i].hot};
+            bench_add(&figure, (double)value[k]);
+        }
+        bench_report(&figure);
     }
-    long long m[4];
-    for (int k = 0; k < 4; k++)
-        m[k] = median(v[k], rounds);
-    printf("%-13s parked: %6lld ns to the sleeper, %6lld ns the call, %6lld ns cpu a sleep   hot: %6lld ns\n",
-           way_name[way], m[0], m[1], m[2], m[3]);
-    printf("limits wake %s latency_ns=%lld call_ns=%lld sleep_cpu_ns=%lld hot_ns=%lld\n", way_name[way], m[0], m[1],
-           m[2], m[3]);
 }
 
 int main(int argc, char **argv)
 {
-    static struct figures figures[WAYS][ROUNDS_MAX];
-    int rounds = argc > 1 ? atoi(argv[1]) : 11, wakes = argc > 2 ? atoi(argv[2]) : 400;
-    if (rounds < 1 || rounds > ROUNDS_MAX || wakes < 1 || wakes > WAKES_MAX) {
-        fprintf(stderr, "usage: wake [rounds, at most %d [wakes, at most %d]]\n", ROUNDS_MAX, WAKES_MAX);
-        return 2;
-    }
+    static struct figures figures[WAYS][ROUNDS_MAX], warm;
+    struct bench_options o = bench_options(&argc, argv, 11, "[WAKES]");
+    int wakes = argc > 1 ? atoi(argv[1]) : o.quick ? 50 : 400;
+    if (wakes < 1 || wakes > WAKES_MAX)
+        bench_die("wake: 1 to %d wakes", WAKES_MAX);
     bool have_send_msg = send_msg_works();
-    for (int round = 0; round < rounds; round++)
+    for (unsigned round = 0; round <= o.rounds; round++) /* the first is thrown away */
         for (enum way way = 0; way < WAYS; way++)
             if (way != SEND_MSG || have_send_msg)
-                round_of(way, wakes, &figures[way][round]);
+                round_of(way, wakes, round == 0 ? &warm : &figures[way][round - 1]);
     for (enum way way = 0; way < WAYS; way++)
         if (way != SEND_MSG || have_send_msg)
-            report(way, figures[way], rounds);
+            report(way, figures[way], o.rounds);
     return 0;
 }

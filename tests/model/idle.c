@@ -29,7 +29,7 @@ static void setup(void)
 {
     idle.workers = WORKERS;
     for (int i = 0; i < WORKERS; i++)
-        wf_queue_open(&queue[i], false);
+        model_check(wf_queue_open(&queue[i], false) == 0);
     wanted = together = 1;
 }
 
@@ -88,7 +88,7 @@ static weft_task *search(unsigned self, bool *searching)
 {
     if (!*searching && !(*searching = wf_idle_search(&idle)))
         return NULL;
-    return wf_queue_steal(&queue[0], &queue[self]);
+    return wf_queue_steal(&queue[0], &queue[self], WF_QUEUE_MOVED);
 }
 
 static bool work_anywhere(void)
@@ -167,6 +167,8 @@ static void finish(void)
     model_check(wf_load(&idle.searching, relaxed) == 0);
     model_check(wf_load(&idle.asleep, relaxed) == 0);
     model_check(wf_load(&idle.sleeping[0], relaxed) == 0);
+    for (int i = 0; i < WORKERS; i++)
+        wf_queue_close(&queue[i]);
 }
 
 MODEL(idle_one_task, .setup = setup, .threads = {busy_worker, idle_worker}, .finish = finish, .bound = 3)

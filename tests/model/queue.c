@@ -18,11 +18,12 @@ static unsigned pushed; /* by the owner */
 
 static void setup(void)
 {
-    wf_queue_open(&queue, false);
+    model_check(wf_queue_open(&queue, false) == 0);
+    queue.ring_max = WF_QUEUE_RING;
     wf_store(&queue.head, UINT32_MAX - 1, relaxed);
     wf_store(&queue.tail, UINT32_MAX - 1, relaxed);
     for (int i = 0; i < MODEL_THREADS_MAX; i++)
-        wf_queue_open(&loot[i], false);
+        model_check(wf_queue_open(&loot[i], false) == 0);
 }
 
 static void push(void)
@@ -50,7 +51,7 @@ static bool pop(void)
 static void steal(void)
 {
     struct wf_queue *mine = &loot[model_self()];
-    weft_task *t = wf_queue_steal(&queue, mine), *before = NULL;
+    weft_task *t = wf_queue_steal(&queue, mine, WF_QUEUE_MOVED), *before = NULL;
     for (; t; t = wf_queue_pop(mine)) {
         model_check(t > before); /* in order */
         before = t;
@@ -66,6 +67,9 @@ static void drain(void)
         model_check(task[i].result == 2);
     for (unsigned i = pushed; i < TASKS_MAX; i++)
         model_check(task[i].result == 0);
+    wf_queue_close(&queue);
+    for (int i = 0; i < MODEL_THREADS_MAX; i++)
+        wf_queue_close(&loot[i]);
 }
 
 /* ---- the ring ---- */
@@ -128,6 +132,68 @@ static void overfill(void)
 MODEL(queue_overflow, .setup = setup_half, .threads = {overfill, steal_twice}, .finish = drain, .bound = 2,
       .outdated = 2)
 
+/* ---- the same, and the ring grows ---- */
+
+static void setup_growing(void)
+{
+    setup_half();
+    queue.ring_max = WF_QUEUE_RING_MAX;
+}
+
+static void outgrow(void)
+{
+    for (int i = 0; i < 3; i++)
+        push();
+    pop();
+    push();
+}
+
+MODEL(queue_grow, .setup = setup_growing, .threads = {outgrow, steal}, .finish = drain, .bound = 3, .outdated = -1)
+MODEL(queue_grow_twice, .setup = setup_growing, .threads = {outgrow, steal_twice}, .finish = drain, .bound = 2,
+      .outdated = 2)
+
+/* ---- the nest: two of one family, then one of the next ---- */
+
+static void nest(uint64_t family)
+{
+    weft_task *t = &task[pushed++];
+    t->result = 1;
+    model_check(wf_queue_nest(&queue, t, family));
+}
+
+static bool pop_nest(void)
+{
+    weft_task *t = wf_load(&queue.nested, relaxed) ? wf_queue_pop_nest(&queue) : NULL;
+    if (t)
+        run_task(t);
+    return t != NULL;
+}
+
+static void nesting(void)
+{
+    nest(1);
+    nest(1);
+    nest(2);
+    pop_nest();
+}
+
+static void rob_nest(void)
+{
+    weft_task *t = wf_queue_steal(&queue, &loot[model_self()], WF_QUEUE_MOVED);
+    if (t)
+        run_task(t);
+}
+
+static void drain_nest(void)
+{
+    while (pop_nest())
+        continue;
+    drain();
+}
+
+MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2,
+      .outdated = -1)
+
 /* ---- the slot ---- */
 
 static void put_in_slot(weft_task *t)
@@ -174,9 +240,9 @@ static void push_three(void)
 static void rob_and_be_robbed(void)
 {
     struct wf_queue *mine = &loot[model_self()];
-    weft_task *t = wf_queue_steal(&queue, mine);
+    weft_task *t = wf_queue_steal(&queue, mine, WF_QUEUE_MOVED);
     if (!t)
-        t = wf_queue_steal(&loot[5 - model_self()], mine);
+        t = wf_queue_steal(&loot[5 - model_self()], mine, WF_QUEUE_MOVED);
     for (; t; t = wf_queue_pop(mine))
         run_task(t);
 }

@@ -341,6 +341,8 @@ static void expire(void)
 {
     unsigned me = 1u << model_self();
     model_block(is_started, &me, INT64_MAX, "the deadline");
+    wf_lock(&start_lock); /* a look at a wheel may come too early, and there is only this one */
+    wf_unlock(&start_lock);
     wf_local()->worker = &worker[1];
     wf_wheel_expire(&worker[0].wheel, INT64_C(1) << 40);
 }

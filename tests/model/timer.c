@@ -4,8 +4,8 @@
  * time is what expire is told.
  *
  * What must hold: nothing fires before its deadline; when cancelling returns, the timer has fired, all of it, or never
- * will, and its memory may go; next_ns, read without the lock by the owner, is no later than what it armed; a sleep
- * ends. */
+ * will, and its memory may go; the next deadline, asked for without the lock by the owner, is no later than what it
+ * armed; a sleep ends. What is armed first lies loose; for the slots' sake another does, aside. */
 #include "tests/model/tasks.h"
 
 #include "runtime/time.c"
@@ -13,7 +13,7 @@
 
 #include "runtime/alloc.h"
 
-enum { TICK = 1 << WF_WHEEL_TICK_BITS, SOON = 2 * TICK, LATE = 100 * TICK /* another level */ };
+enum { TICK = 1 << WF_WHEEL_TICK_BITS, SOON = 2 * TICK, LATE = 100 * TICK /* another level */, NEVER = 1 << 30 };
 
 static struct wf_wheel wheel[2];
 
@@ -64,7 +64,7 @@ static void arm(int w, int64_t at)
 static void expire(int w, int64_t at)
 {
     now[model_self()] = at;
-    if (wf_load(&wheel[w].next_ns, relaxed) <= at)
+    if (wf_wheel_next(&wheel[w]) <= at)
         wf_wheel_expire(&wheel[w], at);
 }
 
@@ -93,12 +93,35 @@ static void finish(void)
             model_check(wheel[w].occupied[level] == 0);
 }
 
+/* One that lies loose and is not due, so that others lie in slots. */
+static struct deadline aside;
+
+static void put_aside(void)
+{
+    aside.at = NEVER;
+    aside.timer.fire = fire;
+    aside.timer.ctx = &aside;
+    wf_timer_arm(&wheel[0], &aside.timer, NEVER);
+}
+
+static void setup_aside(void)
+{
+    setup();
+    put_aside();
+}
+
+static void finish_aside(void)
+{
+    model_check(wf_timer_cancel(&aside.timer));
+    finish();
+}
+
 /* ---- arm, cancel, and the memory goes ---- */
 
 static void arm_and_cancel(void)
 {
     arm(0, SOON);
-    int64_t next = wf_load(&wheel[0].next_ns, relaxed);
+    int64_t next = wf_wheel_next(&wheel[0]);
     bool early = next > SOON;
     bool armed = wf_timer_cancel(&it->timer);
     model_check(!armed || !early);
@@ -108,6 +131,9 @@ static void arm_and_cancel(void)
 
 MODEL(timer_cancel, .setup = setup, .threads = {arm_and_cancel, expire_soon, expire_soon_and_late}, .finish = finish,
       .spurious = -1, .stale = 1, .bound = 2)
+
+MODEL(timer_cancel_in_slot, .setup = setup_aside, .threads = {arm_and_cancel, expire_soon_and_late},
+      .finish = finish_aside, .spurious = -1, .stale = 1, .bound = 3)
 
 /* ---- again, later, and on another worker's wheel ---- */
 
@@ -165,6 +191,14 @@ static void setup_other_late(void)
     open_other(0, LATE);
 }
 
+/* In its slot, and nothing is loose. */
+static void setup_other_in_slot(void)
+{
+    setup_aside();
+    open_other(0, SOON);
+    wf_timer_cancel(&aside.timer);
+}
+
 static void arm_and_expire(int64_t at)
 {
     arm(0, at);
@@ -185,15 +219,49 @@ static void arm_and_expire_soon(void)
 }
 
 MODEL(timer_not_forgotten, .setup = setup_other_soon, .threads = {arm_and_expire_late, expire_soon}, .bound = 3)
+MODEL(timer_loose_not_forgotten, .setup = setup_other_in_slot, .threads = {arm_and_expire_late, expire_soon},
+      .bound = 3)
+
+/* Who comes for the first finds the second, and takes it. */
+static void arm_another_and_expire(void)
+{
+    arm(0, SOON);
+    bool armed = wf_timer_cancel(&it->timer);
+    int fired = it->fired;
+    model_check(fired == !armed);
+    arm(0, LATE);
+    expire(0, LATE);
+    model_check(!wf_timer_cancel(&it->timer));
+    model_check(it->fired == fired + 1);
+    wf_free(it, sizeof *it);
+}
+
+MODEL(timer_replaced, .setup = setup, .threads = {arm_another_and_expire, expire_soon}, .bound = 3)
+
+/* The same, and the worker arms a third, which may lie loose by then. */
+static void arm_three_and_look(void)
+{
+    arm(0, SOON);
+    bool armed = wf_timer_cancel(&it->timer);
+    int fired = it->fired;
+    model_check(fired == !armed);
+    arm(0, LATE);
+    put_aside();
+    model_check(wf_wheel_next(&wheel[0]) <= LATE);
+    cancel_and_free(fired);
+}
+
+MODEL(timer_third, .setup = setup, .threads = {arm_three_and_look, expire_soon}, .finish = finish_aside, .bound = 3)
 MODEL(timer_earlier, .setup = setup_other_late, .threads = {arm_and_expire_soon, expire_soon}, .bound = 3)
 
 /* ---- a timer that others cancel while it is moved to a lower level ---- */
 
 static void setup_two(void)
 {
-    setup();
+    setup_aside();
     for (int i = 0; i < 2; i++)
         open_other(i, LATE + i * TICK);
+    wf_timer_cancel(&aside.timer);
     wf_free(it, sizeof *it);
 }
 
@@ -213,7 +281,7 @@ static void expire_late(void)
 static void finish_two(void)
 {
     model_check(two[1].fired == 1 && two[0].fired <= 1);
-    model_check(wf_load(&wheel[0].next_ns, relaxed) == INT64_MAX);
+    model_check(wf_wheel_next(&wheel[0]) == INT64_MAX);
 }
 
 MODEL(timer_moves_down, .setup = setup_two, .threads = {expire_late, cancel_first, expire_soon},

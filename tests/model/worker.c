@@ -146,6 +146,7 @@ void wf_errand_run(weft_runtime *r)
 NEVER_HERE(unsigned, wf_driver_poll, struct wf_driver *d)
 NEVER_HERE(unsigned, wf_driver_serve, struct wf_driver *d)
 NEVER_HERE(unsigned, wf_wheel_expire, struct wf_wheel *w, int64_t now)
+NEVER_HERE(int64_t, wf_wheel_next_loose, struct wf_wheel *w, const struct wf_timer *loose)
 NEVER_HERE(void, wf_scope_list, weft_task *t)
 NEVER_HERE(bool, wf_scope_count_ends, struct wf_scope *s, int64_t n)
 NEVER_HERE(void, wf_runtime_stop, weft_runtime *r)
@@ -176,7 +177,7 @@ static void open_worker(unsigned n)
         w->victims[i - 1] = (unsigned char)((n + i) % rt.worker_count);
     w->pinned_last = &w->pinned;
     wf_store(&w->wheel.next_ns, INT64_MAX, relaxed);
-    wf_queue_open(&w->queue, rt.worker_count == 1);
+    model_check(wf_queue_open(&w->queue, rt.worker_count == 1) == 0);
     for (unsigned i = 0; i < STACKS; i++) {
         struct wf_stack *s = &stacks[stacks_used];
         s->low = room[stacks_used++];
@@ -250,6 +251,7 @@ static void finish(void)
         free_stacks += worker[n].stacks.count;
         model_check(!wf_worker_at_hand(&worker[n]));
         model_check(!wf_inbox_any(&worker[n].inbox) && !wf_inbox_any(&worker[n].pinned_inbox));
+        wf_queue_close(&worker[n].queue);
     }
     model_check(all == tasks && runs == wanted + runs_before && free_stacks == stacks_used);
 }

@@ -904,3 +904,61 @@ TEST(scope, says_timeout_of_a_function_that_failed_because_of_it)
 {
     with_workers(make_a_cancel_of_a_timeout, NULL);
 }
+
+/* ---- gather ---- */
+
+struct item {
+    int give, result;
+};
+
+static int work_on(void *arg)
+{
+    struct item *i = arg;
+    int err = weft_yield();
+    i->result = 1;
+    return err < 0 ? err : i->give;
+}
+
+static int gather_items(void *arg)
+{
+    (void)arg;
+    struct item item[100] = {{0}};
+    CHECK_EQ(weft_gather(work_on, item, 100), 0);
+    for (int i = 0; i < 100; i++)
+        CHECK_EQ(item[i].result, 1);
+    CHECK_EQ(weft_gather(work_on, item, 0), 0);
+    return 0;
+}
+
+TEST(scope, gather_runs_a_task_for_each_item_and_waits_for_all)
+{
+    with_workers(gather_items, NULL);
+}
+
+static int sleep_or_fail(void *arg)
+{
+    struct item *i = arg;
+    i->result = i->give ? i->give : weft_sleep(60 * WEFT_SEC);
+    return i->result;
+}
+
+static int gather_failure(void *arg)
+{
+    (void)arg;
+    struct item item[3] = {{0, 0}, {-EIO, 0}, {0, 0}};
+    CHECK_EQ(weft_gather(sleep_or_fail, item, 3), -EIO);
+    CHECK_EQ(item[0].result, -ECANCELED);
+    CHECK_EQ(item[2].result, -ECANCELED);
+    WEFT_SCOPE(s);
+    weft_scope_cancel(&s);
+    item[0].result = 0;
+    CHECK_EQ(weft_gather(work_on, item, 1), -ECANCELED);
+    CHECK_EQ(item[0].result, 0); /* who is stopped already starts nothing */
+    CHECK_EQ(weft_scope_close(&s), 0);
+    return 0;
+}
+
+TEST(scope, gather_fails_as_the_first_that_fails_and_stops_the_others)
+{
+    with_one_worker(gather_failure, NULL);
+}

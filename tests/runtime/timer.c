@@ -89,7 +89,7 @@ static int64_t due(const struct model *m, const struct entry *e)
 
 static void check_next(const struct model *m)
 {
-    int64_t next = wf_load(&m->wheel->next_ns, relaxed);
+    int64_t next = wf_wheel_next(m->wheel);
     for (int i = 0; i < TIMERS; i++)
         if (m->entry[i].armed)
             CHECK(next <= (due(m, &m->entry[i]) > m->now ? due(m, &m->entry[i]) : m->now));
@@ -103,7 +103,7 @@ static void expire(struct model *m)
     for (int i = 0; i < TIMERS; i++)
         if (m->entry[i].armed)
             CHECK(due(m, &m->entry[i]) > m->now);
-    CHECK(wf_load(&m->wheel->next_ns, relaxed) > m->now); /* or the worker would look again and again */
+    CHECK(wf_wheel_next(m->wheel) > m->now); /* or the worker would look again and again */
 }
 
 static void arm_or_cancel(struct model *m)
@@ -126,8 +126,10 @@ static void play(struct model *m, int steps, int64_t last)
         if (choice > 1) {
             arm_or_cancel(m);
         } else {
-            int64_t next = wf_load(&m->wheel->next_ns, relaxed);
+            int64_t next = wf_wheel_next(m->wheel);
             int64_t jump = add(m->now, any_distance(&m->random) >> wf_random_below(&m->random, 40));
+            if (next < m->now) /* a loose one may be late already */
+                next = m->now;
             m->now = choice == 0 && next < last ? next : jump < last ? jump : m->now + (m->now < last);
             expire(m);
         }
@@ -172,15 +174,74 @@ TEST(timer, sleeps_until_a_deadline_and_not_until_the_edge_of_a_slot)
     e->deadline = 1000 * TICK + 5;
     e->armed = true;
     wf_timer_arm(m->wheel, &e->timer, e->deadline);
-    CHECK_EQ(wf_load(&m->wheel->next_ns, relaxed), 1001 * TICK);
+    CHECK_EQ(wf_wheel_next(m->wheel), 1001 * TICK);
     m->now = 1001 * TICK - 1;
     expire(m);
     CHECK_EQ(e->fired, 0);
-    CHECK_EQ(wf_load(&m->wheel->next_ns, relaxed), 1001 * TICK);
+    CHECK_EQ(wf_wheel_next(m->wheel), 1001 * TICK);
     m->now = 1001 * TICK;
     expire(m);
     CHECK_EQ(e->fired, 1);
-    CHECK_EQ(wf_load(&m->wheel->next_ns, relaxed), INT64_MAX);
+    CHECK_EQ(wf_wheel_next(m->wheel), INT64_MAX);
+    free_model(m);
+}
+
+static struct entry *arm(struct model *m, int i, int64_t deadline)
+{
+    struct entry *e = &m->entry[i];
+    e->deadline = deadline;
+    e->armed = true;
+    wf_timer_arm(m->wheel, &e->timer, deadline);
+    return e;
+}
+
+static struct wf_timer *loose_of(const struct model *m)
+{
+    return wf_load(&m->wheel->loose, relaxed);
+}
+
+TEST(timer, lies_loose_if_it_is_the_only_one_and_is_taken_back_from_there)
+{
+    struct model *m = new_model(0, 1);
+    for (int i = 0; i < 3; i++) {
+        struct entry *e = arm(m, 0, (i + 1) * 1000 * TICK);
+        CHECK(loose_of(m) == &e->timer);
+        CHECK_EQ(wf_wheel_next(m->wheel), (i + 1) * 1000 * TICK);
+        CHECK(wf_timer_cancel(&e->timer));
+        CHECK(!loose_of(m));
+        CHECK_EQ(wf_wheel_next(m->wheel), INT64_MAX);
+        CHECK(!wf_timer_cancel(&e->timer)); /* it was, already */
+    }
+    free_model(m);
+}
+
+TEST(timer, lies_in_a_slot_beside_a_loose_one_and_the_loose_one_follows)
+{
+    struct model *m = new_model(0, 1);
+    struct entry *loose = arm(m, 0, 1000 * TICK), *other = arm(m, 1, 10 * TICK);
+    CHECK(loose_of(m) == &loose->timer);
+    CHECK_EQ(wf_wheel_next(m->wheel), 10 * TICK);
+    m->now = 10 * TICK;
+    expire(m);
+    CHECK_EQ(other->fired, 1);
+    CHECK(!loose_of(m));
+    CHECK_EQ(wf_wheel_next(m->wheel), 1000 * TICK);
+    CHECK(wf_timer_cancel(&loose->timer));
+    loose->armed = false;
+    m->now = 1000 * TICK;
+    expire(m);
+    CHECK_EQ(loose->fired, 0);
+    free_model(m);
+}
+
+TEST(timer, that_lies_loose_fires_when_it_is_due)
+{
+    struct model *m = new_model(0, 1);
+    struct entry *e = arm(m, 0, 10 * TICK);
+    m->now = 10 * TICK;
+    expire(m);
+    CHECK_EQ(e->fired, 1);
+    CHECK(!loose_of(m));
     free_model(m);
 }
 

@@ -3,8 +3,8 @@
 //     tokio_peer echo W             an echo server
 //     tokio_peer spawn W N          N trivial tasks: in batches of 1,000, then all at once
 //     tokio_peer yield W N          two tasks that yield in turn, N times each
-//     tokio_peer timers W LIVE N    N sleeps begun and dropped while LIVE others are pending; then N sleeps, LIVE at
-//                                   a time
+//     tokio_peer timers W PAIRS N MOST    what bench/timers.c has: sets of sleeps, at most MOST; one begun and dropped
+//                                   alone; N sleeps of 10,000 tasks
 //     tokio_peer pingpong W N       N round trips of two tasks, through channels of 1
 //     tokio_peer parked W N         the same across two threads that sleep meanwhile, whatever W is
 //     tokio_peer bounded W N        N words through a channel of 1,024: 1 to 1, 4 to 1, 4 to 4
@@ -97,31 +97,64 @@ async fn yields(n: usize) -> Vec<f64> {
     vec![(cpu_ns() - start) / (2.0 * n as f64)]
 }
 
-async fn timers(live: usize, n: usize) -> Vec<f64> {
-    let sleepers: Vec<JoinHandle<()>> = (0..live)
-        .map(|i| tokio::spawn(tokio::time::sleep(Duration::from_millis(60000 + i as u64))))
-        .collect();
-    tokio::time::sleep(Duration::from_millis(5)).await;
+fn draw(x: &mut u64) -> u64 {
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    *x
+}
+
+// A timer is in the wheel once it has been polled.
+async fn begin(sleep: &mut std::pin::Pin<Box<tokio::time::Sleep>>) {
+    std::future::poll_fn(|context| Poll::Ready(sleep.as_mut().poll(context).is_ready())).await;
+}
+
+async fn many(n: usize) -> Vec<f64> {
+    let mut x = 88172645463325252u64;
+    let mut all = Vec::with_capacity(n);
     let start = Instant::now();
+    for _ in 0..n {
+        let mut sleep = Box::pin(tokio::time::sleep(Duration::from_millis(1000 + draw(&mut x) % 60000)));
+        begin(&mut sleep).await;
+        all.push(sleep);
+    }
+    let insert = start.elapsed().as_nanos() as f64 / n as f64;
+    let start = Instant::now();
+    all.clear();
+    let cancel = start.elapsed().as_nanos() as f64 / n as f64;
+    let first = tokio::time::Instant::now() + Duration::from_millis(20 + n as u64 / 500);
+    for _ in 0..n {
+        let mut sleep = Box::pin(tokio::time::sleep_until(first + Duration::from_nanos(draw(&mut x) % 60_000_000)));
+        begin(&mut sleep).await;
+        all.push(sleep);
+    }
+    let cpu = cpu_ns();
+    for sleep in all.iter_mut() {
+        sleep.await;
+    }
+    vec![insert, cancel, (cpu_ns() - cpu) / n as f64]
+}
+
+async fn timers(pairs: usize, n: usize, most: usize) -> Vec<f64> {
+    const LIVE: usize = 10_000;
+    let mut value = Vec::new();
     // Unconstrained: else every 128th poll would yield instead of inserting the timer.
+    for size in [1000, 30_000, most] {
+        value.append(&mut tokio::task::unconstrained(many(size)).await);
+    }
+    let start = Instant::now();
     tokio::task::unconstrained(async {
-        for i in 0..n {
+        for i in 0..pairs {
             let sleep = tokio::time::sleep(Duration::from_millis(1000 + (i % 1000) as u64));
             tokio::pin!(sleep);
             std::future::poll_fn(|context| Poll::Ready(sleep.as_mut().poll(context).is_ready())).await;
         }
     })
     .await;
-    let pair = start.elapsed().as_nanos() as f64 / n as f64;
-    for h in &sleepers {
-        h.abort();
-    }
-    for h in sleepers {
-        let _ = h.await;
-    }
-    let each = n / live;
+    value.push(start.elapsed().as_nanos() as f64 / pairs as f64);
+    let each = n / LIVE;
     let cpu = cpu_ns();
-    let tasks: Vec<JoinHandle<()>> = (0..live)
+    let tasks: Vec<JoinHandle<()>> = (0..LIVE)
         .map(|i| {
             tokio::spawn(async move {
                 for k in 0..each {
@@ -133,7 +166,8 @@ async fn timers(live: usize, n: usize) -> Vec<f64> {
     for h in tasks {
         h.await.unwrap();
     }
-    vec![pair, (cpu_ns() - cpu) / (each * live) as f64]
+    value.push((cpu_ns() - cpu) / (each * LIVE) as f64);
+    value
 }
 
 async fn offload(n: usize) -> Vec<f64> {
@@ -173,13 +207,14 @@ fn main() {
     say_hello(workers, 0);
     for _ in std::io::stdin().lock().lines() {
         let (a, b) = (number(3), if word.len() > 4 { number(4) } else { 0 });
+        let c = if word.len() > 5 { number(5) } else { 0 };
         let kind = word[1].clone();
         let value = runtime.block_on(async move {
             tokio::spawn(async move {
                 match kind.as_str() {
                     "spawn" => spawn(a).await,
                     "yield" => yields(a).await,
-                    "timers" => timers(a, b).await,
+                    "timers" => timers(a, b, c).await,
                     "offload" => offload(a).await,
                     "pingpong" => talk::ping_pong(a as u64).await,
                     "parked" => tokio::task::spawn_blocking(move || talk::ping_pong_parked(a as u64)).await.unwrap(),

@@ -19,10 +19,7 @@ static int app(void *arg)
 {
     (void)arg;
     struct square q[] = {{1, 0}, {2, 0}, {3, 0}};
-    WEFT_SCOPE(s);
-    for (int i = 0; i < 3; i++)
-        weft_go(&s, square, &q[i]); /* each writes its own element */
-    int err = weft_scope_close(&s);
+    int err = weft_gather(square, q, 3); /* a task each; each writes its own element */
     if (err == 0)
         printf("%d %d %d\n", q[0].result, q[1].result, q[2].result);
     return err;

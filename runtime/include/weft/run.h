@@ -16,6 +16,12 @@ typedef struct weft_stall {
     const char *where;  /* file:line where it was spawned */
     unsigned worker;    /* whose turn it takes */
     int64_t held_ns;    /* so far; it is still running */
+    uint64_t number;    /* of the task, as in weft_dump() */
+    const char *doing;  /* "computes", "is blocked in nanosleep", ...; "" when the system does not say */
+    unsigned waiting;   /* tasks that are ready to run on that worker, about */
+    unsigned elsewhere; /* and those that idle workers have taken away from it meanwhile */
+    void *const *backtrace; /* where it is: program counters, the innermost first; ... */
+    unsigned depth;         /* ... so many, 0 when the system does not say */
 } weft_stall;
 
 /* How a worker's ring is set up. The default lets every worker serve every ring; WEFT_RING_DEFER binds
@@ -37,7 +43,7 @@ typedef enum weft_driver {
 
 /* Zero means default, so {0} is a good config. The environment outranks it, so that a program can be
  * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer), WEFT_DRIVER (auto, ring,
- * soft). */
+ * soft), WEFT_STALL_MS (stall_ns, in milliseconds). */
 typedef struct weft_config {
     unsigned workers;     /* default: the CPUs this process may use, by affinity and cgroup quota; at most 256 */
     unsigned offload_max; /* threads for weft_offload(); default 64 */
@@ -46,8 +52,9 @@ typedef struct weft_config {
     bool pin;             /* one core per worker, placed by topology, nearest together */
     weft_ring_mode ring;
     weft_driver driver;
-    int64_t stall_ns;     /* call on_stall when a task holds its worker past this; default: off */
-    void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block */
+    int64_t stall_ns;     /* report a task that holds its worker past this; default: off */
+    void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
+                                                              lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall */
 } weft_config;
 

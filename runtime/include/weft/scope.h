@@ -54,6 +54,11 @@ WEFT_API bool weft_scope_expired(const weft_scope *s); /* [A--] was it stopped b
  * because of that deadline. */
 WEFT_API int weft_within(int64_t ns, weft_fn fn, void *arg);
 
+/* [Tsc] fn(&items[i]) for each of n items, a task each, and wait once for all. Results belong into the items, which
+ * stay the caller's. 0; or the first failure, which stops the others; -ENOMEM; or why the caller was stopped. */
+#define weft_gather(fn, items, n) weft_gather_at((fn), (items), sizeof *(items), (n), WEFT_SITE(fn))
+WEFT_API int weft_gather_at(weft_fn fn, void *items, size_t size, size_t n, const char *site);
+
 /* [T-c] 0, or why the caller should stop: -ECANCELED, -ETIMEDOUT. */
 WEFT_API int weft_checkpoint(void);
 

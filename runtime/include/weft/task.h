@@ -50,6 +50,10 @@ WEFT_API bool weft_done(const weft_task *t);  /* [A--] has its body returned? */
 WEFT_API void weft_cancel(weft_task *t);      /* [A--] this task and its scopes, not its siblings */
 WEFT_API int weft_yield(void);                /* [Tsc] to the back of this worker's queue; stopped or not */
 
+/* [Tsc] For a loop that computes: as weft_yield() if the caller has run for 100 us or so, about, and else nothing, in a
+ * nanosecond or two. 0, or why the caller should stop, which it only looks for when it gives way. */
+WEFT_API int weft_yield_if_due(void);
+
 /* [T--] Stay on this worker until the last unpin; pairs may nest. For code that keeps thread-local
  * addresses over a suspension. It may still suspend; nobody can steal it meanwhile. */
 WEFT_API void weft_pin(void);

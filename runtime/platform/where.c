@@ -1,0 +1,152 @@
+/* where.c - see where.h. What a program counter is called is in where_text.c. */
+#include "runtime/platform/where.h"
+
+#include "runtime/platform/atomic.h"
+
+#include <fcntl.h>
+#include <link.h>
+#include <linux/perf_event.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { SAMPLE_EVERY_NS = 100000, PATIENCE_MS = 50, RING_PAGES = 2, SCAN_BYTES = 4096 };
+
+int wf_where_self(void)
+{
+    return (int)syscall(SYS_gettid);
+}
+
+/* ---- one that computes ---- */
+
+static int open_clock(int id)
+{
+    struct perf_event_attr a = {
+        .type = PERF_TYPE_SOFTWARE,
+        .size = sizeof a,
+        .config = PERF_COUNT_SW_CPU_CLOCK,
+        .sample_period = SAMPLE_EVERY_NS,
+        .sample_type = PERF_SAMPLE_CALLCHAIN,
+        .exclude_kernel = 1,
+        .exclude_hv = 1,
+        .exclude_callchain_kernel = 1,
+        .wakeup_events = 1,
+    };
+    return (int)syscall(SYS_perf_event_open, &a, id, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+struct sample {
+    struct perf_event_header header;
+    uint64_t n;
+    uint64_t chain[];
+};
+
+/* The addresses of user code in the first sample; whatever else is in the chain are marks. */
+static void read_chain(struct wf_where *ret, const struct perf_event_mmap_page *ring)
+{
+    const struct sample *s = (const void *)((const char *)ring + ring->data_offset);
+    if (s->header.type != PERF_RECORD_SAMPLE)
+        return;
+    for (uint64_t i = 0; i < s->n && ret->depth < WF_WHERE_DEPTH; i++)
+        if (s->chain[i] < PERF_CONTEXT_MAX)
+            ret->pc[ret->depth++] = (void *)(uintptr_t)s->chain[i];
+    ret->sampled = true;
+}
+
+static void sample_clock(struct wf_where *ret, int id)
+{
+    size_t size = (RING_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
+    int fd = open_clock(id);
+    if (fd < 0)
+        return; /* perf_event_paranoid, or a sandbox */
+    struct perf_event_mmap_page *ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (ring != MAP_FAILED) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, PATIENCE_MS) > 0 && wf_shared_load(&ring->data_head, acquire) > 0 /* the kernel's store */)
+            read_chain(ret, ring);
+        munmap(ring, size);
+    }
+    close(fd);
+}
+
+/* ---- one that waits in the kernel ---- */
+
+struct code {
+    uintptr_t at;
+    bool found;
+};
+
+static int is_in_code(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+    struct code *c = ctx;
+    (void)size;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t from = info->dlpi_addr + p->p_vaddr;
+        if (p->p_type == PT_LOAD && (p->p_flags & PF_X) && c->at > from + 8 && c->at < from + p->p_memsz)
+            c->found = true;
+    }
+    return c->found;
+}
+
+/* Does the instruction before `at` call? */
+static bool follows_call(uintptr_t at)
+{
+#if defined(__x86_64__)
+    const unsigned char *b = (const void *)at;
+    static const unsigned char length[] = {2, 3, 4, 6, 7};
+    if (b[-5] == 0xe8)
+        return true;
+    for (size_t i = 0; i < sizeof length; i++)
+        if (b[-length[i]] == 0xff && (b[1 - length[i]] & 0x38) == 0x10)
+            return true;
+    return false;
+#else
+    uint32_t before = ((const uint32_t *)at)[-1];
+    return at % 4 == 0 && ((before & 0xfc000000) == 0x94000000 || (before & 0xfffffc1f) == 0xd63f0000);
+#endif
+}
+
+static void scan_stack(struct wf_where *ret, uintptr_t sp, uintptr_t end)
+{
+    uintptr_t word[SCAN_BYTES / sizeof(uintptr_t)];
+    size_t size = end > sp && end - sp < sizeof word ? end - sp : sizeof word;
+    struct iovec to = {word, size}, from = {(void *)sp, size}; /* by the kernel: the stack may go meanwhile */
+    ssize_t n = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+    for (ssize_t i = 0; i < n / (ssize_t)sizeof *word && ret->depth < WF_WHERE_DEPTH; i++) {
+        struct code c = {.at = word[i]};
+        dl_iterate_phdr(is_in_code, &c);
+        if (c.found && follows_call(c.at))
+            ret->pc[ret->depth++] = (void *)c.at;
+    }
+}
+
+/* ---- which of the two ---- */
+
+void wf_where_look(struct wf_where *ret, int id, const void *stack_end)
+{
+    char path[64], text[256] = "";
+    unsigned long sp = 0, pc = 0;
+    *ret = (struct wf_where){.syscall = -1};
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = 0;
+        close(fd);
+    }
+    if (sscanf(text, "%ld %*x %*x %*x %*x %*x %*x %lx %lx", &ret->syscall, &sp, &pc) == 3)
+        ret->doing = WF_DOING_SYSCALL;
+    else if (sscanf(text, "-1 %lx %lx", &sp, &pc) == 2)
+        ret->doing = WF_DOING_FAULT;
+    else if (strncmp(text, "running", 7) == 0)
+        ret->doing = WF_DOING_COMPUTE;
+    if (sp)
+        scan_stack(ret, sp, (uintptr_t)stack_end);
+    else
+        sample_clock(ret, id);
+}

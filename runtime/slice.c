@@ -1,0 +1,46 @@
+/* slice.c - see slice.h. */
+#include "runtime/slice.h"
+
+#include "runtime/platform/clock.h"
+#include "runtime/worker.h"
+
+#include <weft/task.h>
+
+static const int64_t SLICE_NS = 100 * WEFT_USEC, LOOK_NS = SLICE_NS / 8;
+enum { CALLS_MAX = 1 << 20 };
+
+/* So many calls took so long: how many may pass until the next look? */
+static unsigned calls_until_look(unsigned calls, int64_t took_ns)
+{
+    uint64_t next = took_ns > 0 ? (uint64_t)calls * (uint64_t)LOOK_NS / (uint64_t)took_ns : 2 * (uint64_t)calls;
+    uint64_t most = 2 * (uint64_t)calls < CALLS_MAX ? 2 * (uint64_t)calls : CALLS_MAX; /* a loop may become slower */
+    return (unsigned)(next < 1 ? 1 : next < most ? next : most);
+}
+
+/* Look at the clock. True: the slice is over. */
+static bool look(struct wf_worker *w, struct wf_slice *s)
+{
+    uint64_t run = wf_load(&w->run_seq, relaxed);
+    int64_t now = wf_clock_now();
+    if (s->run != run) { /* the first look of this run */
+        *s = (struct wf_slice){.left = 1, .calls = 1, .run = run, .since_ns = now, .looked_ns = now};
+        return false;
+    }
+    s->left = s->calls = calls_until_look(s->calls, now - s->looked_ns);
+    s->looked_ns = now;
+    return now - s->since_ns >= SLICE_NS;
+}
+
+int weft_yield_if_due(void)
+{
+    struct wf_worker *w = wf_worker_require("weft_yield_if_due");
+    struct wf_slice *s = &w->slice;
+    if (WF_LIKELY(s->left > 1 && s->run == wf_load(&w->run_seq, relaxed))) {
+        s->left--;
+        return 0;
+    }
+    if (!look(w, s))
+        return 0;
+    s->run = 0; /* another slice, also if nobody else wants to run */
+    return weft_yield();
+}
