@@ -191,8 +191,7 @@ static void drain_nest(void)
     drain();
 }
 
-MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2,
-      .outdated = -1)
+MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2)
 
 /* ---- the slot ---- */
 
