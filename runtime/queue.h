@@ -27,7 +27,8 @@
  *             Q3 thief's exchange of head (release) <-> Q4 owner's load of head (acquire): the thief has read
  *                the slot before the owner may write it again. That the head is current, the exchange says: so
  *                thieves load it relaxed, and the owner, who writes the slots itself, takes relaxed.
- *             Q5 any exchange of slot (acq_rel), with itself: the task in it changes hands.
+ *             Q5 any exchange of slot (acq_rel), with itself: the task in it changes hands. Without thieves nobody
+ *                else touches it.
  *             Q6 owner's store to ring (release) <-> Q7 thief's load of ring (acquire): what was copied is there. */
 #ifndef WF_QUEUE_H
 #define WF_QUEUE_H
@@ -172,6 +173,11 @@ weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */
 static inline weft_task *wf_queue_slot(struct wf_queue *q, weft_task *t)
 {
+    if (q->alone) {
+        weft_task *before = wf_load(&q->slot, relaxed);
+        wf_store(&q->slot, t, relaxed);
+        return before;
+    }
     return wf_swap(&q->slot, t, acq_rel); /* Q5 */
 }
 

@@ -13,7 +13,8 @@
 
 #include <string.h>
 
-enum { CHUNK_BYTES = 64 * 1024, PAGE = 4096, ROOM_FIRST = 16, CHUNK_TASKS = CHUNK_BYTES / sizeof(weft_task) - 1, GROUP = 64 };
+enum { CHUNK_BYTES = 64 * 1024, PAGE = 4096, ROOM_FIRST = 16 };
+enum { CHUNK_TASKS = CHUNK_BYTES / sizeof(weft_task) - 1, GROUP = 64 };
 enum { GROUPS = (CHUNK_TASKS + GROUP - 1) / GROUP };
 
 struct wf_task_chunk {

@@ -142,7 +142,8 @@ static int take(weft_chan *c, void *item, weft_waiter **ret)
 static int done(weft_chan *c, weft_waiter *partner, int result)
 {
     wf_unlock(&c->lock);
-    wf_waiters_release(partner, 0);
+    if (partner)
+        wf_waiters_release(partner, 0);
     return result;
 }
 

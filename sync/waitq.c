@@ -42,7 +42,7 @@ bool wf_waiters_remove(struct wf_waiters *l, weft_waiter *w)
     return true;
 }
 
-weft_waiter *wf_waiters_claim(struct wf_waiters *l)
+weft_waiter *wf_waiters_claim_any(struct wf_waiters *l)
 {
     weft_waiter *w;
     while ((w = l->first)) {

@@ -51,7 +51,11 @@ void wf_waiters_push(struct wf_waiters *l, weft_waiter *w);   /* at the end */
 bool wf_waiters_remove(struct wf_waiters *l, weft_waiter *w); /* false: it was not in the list */
 
 /* Claim who came first. Those met on the way whose wait is over already are taken out. NULL: nobody waits. */
-weft_waiter *wf_waiters_claim(struct wf_waiters *l);
+weft_waiter *wf_waiters_claim_any(struct wf_waiters *l);
+static inline weft_waiter *wf_waiters_claim(struct wf_waiters *l)
+{
+    return l->first ? wf_waiters_claim_any(l) : NULL;
+}
 weft_waiter *wf_waiters_claim_all(struct wf_waiters *l); /* a chain through next */
 
 /* Is there anybody in the list but the waiters of w itself? Some may have been stopped already. */

@@ -87,6 +87,9 @@ extern WF_ATOMIC(unsigned) wf_fence_word;
 #define wf_fence() (WF_POINT(), atomic_thread_fence(memory_order_seq_cst))
 #endif
 
+/* One side's half of a fence whose other half is a fence for all threads (barrier.h): for the compiler alone. */
+#define wf_fence_light() atomic_signal_fence(memory_order_seq_cst)
+
 /* For the wait inside a spin loop. */
 static inline void wf_pause(void)
 {

@@ -5,8 +5,10 @@
  * which all of it runs: whoever leaves takes its value along. */
 #include "runtime/platform/sim.h"
 
+#include "runtime/platform/barrier.h"
 #include "runtime/platform/fault.h"
 #include "runtime/platform/futex.h"
+#include "runtime/platform/lock.h"
 #include "runtime/platform/random.h"
 #include "runtime/platform/thread.h"
 #include "runtime/platform/topology.h"
@@ -134,6 +136,7 @@ static struct {
 
 void wf_sim_futexes_begin(void)
 {
+    wf_store(&wf_lock_care, 0u, relaxed); /* whatever the last simulation, or none, has left */
     sleepers.first = NULL;
     sleepers.last = &sleepers.first;
 }
@@ -185,6 +188,18 @@ void wf_futex_wake(const void *word, int n)
         wf_sim_rouse(t);
         n--;
     }
+}
+
+/* ---- barriers ---- */
+
+/* All is in one order here, which no fence can change. */
+int wf_barrier_prepare(void)
+{
+    return 0;
+}
+
+void wf_barrier(void)
+{
 }
 
 /* ---- thread-locals ---- */

@@ -8,7 +8,7 @@
  * The one lateness that weft accepts (docs/memory-order.md) is not here: worker 0's queue is empty when it begins, and
  * it wakes somebody after its last task, so that no task is without a fence behind it.
  *
- *   with: WF_QUEUE_RING=4 WF_LOCK_SPINS=1 */
+ *   with: WF_QUEUE_RING=4 WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
 
 #include "runtime/idle.c"

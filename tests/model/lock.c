@@ -3,7 +3,7 @@
  * What must hold: one holder at a time, who sees what the last one wrote (the plain `count`); whoever waits gets it;
  * and who has let go of it touches it no more, so that its memory may go (sync's objects rely on that).
  *
- *   with: WF_LOCK_SPINS=1 */
+ *   with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
 
 #include "runtime/platform/lock.c"
@@ -52,6 +52,21 @@ static void finish_tried(void)
     model_check(wf_trylock(&lock));
 }
 
+/* How it is before the kernel has been asked for a fence for all threads, and when it has none. */
+static void setup_not_asked(void)
+{
+    wf_store(&wf_lock_care, NOT_ASKED | FENCED, relaxed);
+}
+
+static void setup_fenced(void)
+{
+    wf_store(&wf_lock_care, FENCED, relaxed);
+}
+
+MODEL(lock_not_asked, .setup = setup_not_asked, .threads = {add, add_twice}, .finish = finish_three, .bound = 3,
+      .outdated = -1)
+MODEL(lock_fenced, .setup = setup_fenced, .threads = {add_twice, add_twice}, .finish = finish_two, .bound = 3,
+      .outdated = -1, .stale = 3) /* the slow unlock looks three times */
 MODEL(lock_two, .threads = {add_twice, add_twice}, .finish = finish_two, .bound = 3, .outdated = -1)
 MODEL(lock_three, .threads = {add, add, add}, .finish = finish_three, .bound = 3, .outdated = -1)
 MODEL(lock_try, .threads = {add_twice, try_to_add, try_to_add}, .finish = finish_tried, .bound = 3, .outdated = -1)

@@ -4,7 +4,7 @@
  * pushed is taken once, by somebody who sees all that was written to it before (the plain `result`), in the order in
  * which it was pushed if one thread takes them.
  *
- *   with: WF_QUEUE_RING=4 WF_LOCK_SPINS=1 */
+ *   with: WF_QUEUE_RING=4 WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
 
 #include "runtime/platform/lock.c"
@@ -191,8 +191,7 @@ static void drain_nest(void)
     drain();
 }
 
-MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2,
-      .outdated = -1)
+MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2)
 
 /* ---- the slot ---- */
 

@@ -7,7 +7,7 @@
  * What must hold: each request is completed once, and who collects it sees what its pusher had written to its record;
  * an owner that sleeps is woken by who has something for it, whoever collects the bell; what was spilled is submitted.
  *
- *   with: WF_LOCK_SPINS=1 WF_SPILL_MIN=4 */
+ *   with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 WF_SPILL_MIN=4 */
 #include "tests/model/model.h"
 
 #include "io/ring.c"

@@ -8,7 +8,7 @@
  * ring at a driver, nor touch a runtime, that is gone (visitors: tests/regress/0003 tells the story); workers come up
  * together or not at all; nothing leaks.
  *
- *   with: WF_LOCK_SPINS=1 */
+ *   with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
 
 #define wf_worker_run real_loop /* the model has a smaller one */

@@ -14,7 +14,7 @@
  * while something is left to run; a pinned task runs at home; whoever waits sees what who ended its wait wrote before;
  * who leaves the loop sees what all tasks did.
  *
- *   with: WF_DEBUG=1 WF_QUEUE_RING=4 WF_LOCK_SPINS=1 */
+ *   with: WF_DEBUG=1 WF_QUEUE_RING=4 WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
 
 #include "runtime/platform/context.h"

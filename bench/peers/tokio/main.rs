@@ -5,11 +5,19 @@
 //     tokio_peer yield W N          two tasks that yield in turn, N times each
 //     tokio_peer timers W PAIRS N MOST    what bench/timers.c has: sets of sleeps, at most MOST; one begun and dropped
 //                                   alone; N sleeps of 10,000 tasks
+//     tokio_peer pingpong W N       N round trips of two tasks, through channels of 1
+//     tokio_peer parked W N         the same across two threads that sleep meanwhile, whatever W is
+//     tokio_peer bounded W N        N words through a channel of 1,024: 1 to 1, 4 to 1, 4 to 4
+//     tokio_peer mutex W N          N locks: by one task, by four
+//     tokio_peer skynet W N         a tree of tasks with N leaves: by channels, by await; ms and MiB
 //     tokio_peer offload W THREADS N  N jobs through spawn_blocking: offload.c says what is measured
 //     tokio_peer http W             a server that says hello
 //
 // W is the number of worker threads; 0 is the current-thread runtime. Says "tokio[-multi_thread] VERSION [PORT]",
 // then makes a round for each line it reads, as bench/peer.h wants it.
+mod skynet;
+mod talk;
+
 use std::future::Future;
 use std::io::{BufRead, Write};
 use std::task::Poll;
@@ -259,6 +267,11 @@ fn main() {
                     "yield" => yields(a).await,
                     "timers" => timers(a, b, c).await,
                     "offload" => offload(b).await,
+                    "pingpong" => talk::ping_pong(a as u64).await,
+                    "parked" => tokio::task::spawn_blocking(move || talk::ping_pong_parked(a as u64)).await.unwrap(),
+                    "bounded" => talk::bounded(a as u64).await,
+                    "mutex" => talk::mutex(a as u64).await,
+                    "skynet" => skynet::skynet(a as u64).await,
                     _ => panic!("no such work"),
                 }
             })

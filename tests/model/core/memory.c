@@ -440,6 +440,31 @@ static void fence(unsigned order, uintptr_t pc)
     }
 }
 
+/* A fence in every thread that there is, at once: barrier.h. */
+static void fence_everywhere(uintptr_t pc)
+{
+    point(NULL, false, pc);
+    if (UNLIKELY(run.tracing))
+        trace(EVENT_FENCE, pc, 0, 0, SEQ_CST, 0, 0, 0, 0);
+    if (run.fences == FENCES_MAX - 1)
+        model_fail("too many fences for this checker");
+    lanes all = fence_clock[run.fences++];
+    if (run.fences == 1)
+        all = self()->now;
+    for (unsigned i = 0; i < run.count; i++) {
+        struct thread *t = &run.thread[i];
+        t->now = later(t->now, t->pending);
+        all = later(all, t->now);
+    }
+    fence_clock[run.fences] = all;
+    for (unsigned i = 0; i < run.count; i++) {
+        struct thread *t = &run.thread[i];
+        t->now[FENCE_LANE] = (int16_t)run.fences;
+        t->fenced = t->now;
+        t->now[i]++;
+    }
+}
+
 /* The memory is given back: whoever has used it must have done so before. Beyond a size it is quicker to go through all
  * that was touched. */
 static void end_of_spots(uintptr_t at, size_t size, uintptr_t pc)

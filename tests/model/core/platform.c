@@ -5,6 +5,7 @@
 
 #include "runtime/alloc.h"
 #include "runtime/panic.h"
+#include "runtime/platform/barrier.h"
 #include "runtime/platform/clock.h"
 #include "runtime/platform/futex.h"
 #include "runtime/platform/thread.h"
@@ -46,6 +47,18 @@ int wf_futex_wait(const void *word, uint32_t value, int64_t deadline_ns)
 void wf_futex_wake(const void *word, int n)
 {
     model_futex_wake(word, n);
+}
+
+/* ---- barrier.h ---- */
+
+int wf_barrier_prepare(void)
+{
+    return 0;
+}
+
+void wf_barrier(void)
+{
+    fence_everywhere((uintptr_t)__builtin_return_address(0));
 }
 
 /* ---- thread.h ---- */

@@ -1,5 +1,6 @@
 /* lock.c - the lock, the futex below it, the clock and random numbers. */
 #include "runtime/platform/lock.h"
+#include "runtime/platform/barrier.h"
 #include "runtime/platform/clock.h"
 #include "runtime/platform/futex.h"
 #include "runtime/platform/random.h"
@@ -98,6 +99,58 @@ TEST(lock, everybody_who_sleeps_is_woken)
             wf_thread_join(&threads[i]);
         CHECK_EQ(wf_load(&through, relaxed), (round + 1) * THREADS);
     }
+}
+
+/* One thread gives the lock back, once, about when another one has spun for long enough and goes to sleep. Whoever of
+ * the two comes first: there is no second unlock that would make up for a wake that was lost. */
+static struct {
+    struct wf_lock lock;
+    WF_ATOMIC(int) coming, got; /* rounds */
+} late;
+
+static void *come_late(void *arg)
+{
+    const int rounds = *(int *)arg;
+    for (int round = 1; round <= rounds; round++) {
+        while (wf_load(&late.got, acquire) != -round) /* the other one holds it */
+            wf_pause();
+        wf_store(&late.coming, round, release);
+        wf_lock(&late.lock);
+        wf_store(&late.got, round, release);
+        wf_unlock(&late.lock);
+    }
+    return NULL;
+}
+
+TEST(lock, who_goes_to_sleep_as_it_is_given_back_is_woken)
+{
+    struct wf_thread thread;
+    int rounds = TEST_TIMES(10000);
+    CHECK_EQ(wf_thread_start(&thread, come_late, &rounds, "late"), 0);
+    for (int round = 1; round <= rounds; round++) {
+        wf_lock(&late.lock);
+        wf_store(&late.got, -round, release);
+        while (wf_load(&late.coming, acquire) != round)
+            wf_pause();
+        for (int i = 0; i < round % 256; i++)
+            wf_pause();
+        wf_unlock(&late.lock);
+        for (int i = 0; wf_load(&late.got, acquire) != round; i++)
+            if (i >= 1000) /* it may sleep on this core */
+                sched_yield();
+    }
+    wf_thread_join(&thread);
+}
+
+/* ---- Barrier --------------------------------------------------------------------------------------- */
+
+TEST(barrier, leaves_errno_alone_whatever_the_kernel_says)
+{
+    errno = 4711;
+    int err = wf_barrier_prepare();
+    CHECK(err <= 0);
+    wf_barrier();
+    CHECK_EQ(errno, 4711);
 }
 
 /* ---- Futex ----------------------------------------------------------------------------------------- */

@@ -34,6 +34,7 @@
 #define BUILTIN_release __ATOMIC_RELEASE
 
 #define wf_fence() atomic_thread_fence(memory_order_seq_cst)
+#define wf_fence_light() atomic_signal_fence(memory_order_seq_cst)
 
 #define WF_SIM_HOLD() (void)0
 #define WF_SIM_RELEASE() (void)0

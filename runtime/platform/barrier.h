@@ -1,0 +1,15 @@
+/* barrier.h - a full fence for all threads of the process at once.
+ *
+ * Where one side of a Dekker is taken all the time and the other hardly ever, the rare one pays for both: its
+ * wf_barrier() is a fence in every thread that runs, so the frequent one only has to keep the compiler from
+ * exchanging its store and its load: wf_fence_light() of atomic.h. */
+#ifndef WF_BARRIER_H
+#define WF_BARRIER_H
+
+/* Ask the kernel for it; may be repeated, from any thread. 0, or what it said: before 4.14, or to a sandbox. */
+int wf_barrier_prepare(void);
+
+/* Once prepared. Some microseconds. */
+void wf_barrier(void);
+
+#endif
