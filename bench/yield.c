@@ -49,6 +49,6 @@ int main(int argc, char **argv)
     };
     if (o.quick)
         yields = YIELDS_QUICK;
-    bench_rounds("yield", &o, entry, 3, (struct bench_metric[]){{"yield", "ns", 20}}, 1);
+    bench_rounds("yield", &o, entry, 3, (struct bench_metric[]){{"yield", "ns", 10}}, 1);
     return 0;
 }

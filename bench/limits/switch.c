@@ -168,7 +168,7 @@ int main(int argc, char **argv)
         ratio[s] = (struct bench_figure){.bench = "switch", .who = "weft", .version = "", .unit = "x"};
         ratio[s].metric = ratio_name[s];
         ratio[s].workers = 1;
-        ratio[s].bar = 1.3;
+        ratio[s].bar = 1.15;
         bench_ratio(&ratio[s], &figure[s][2], &figure[s][0]);
         bench_report(&ratio[s]);
     }
