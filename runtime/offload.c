@@ -67,6 +67,14 @@ void wf_offload_allow_spin(struct wf_offload *o, struct wf_idle *workers, unsign
     o->spin_ns = SPIN_NS;
 }
 
+bool wf_offload_is_quiet(struct wf_offload *o)
+{
+    wf_lock(&o->lock);
+    bool quiet = !o->first && !o->expected && wf_load(&o->awake, relaxed) == 0;
+    wf_unlock(&o->lock);
+    return quiet;
+}
+
 static void enqueue(struct wf_offload *o, struct wf_offload_job *j)
 {
     j->next = NULL;

@@ -53,6 +53,7 @@ struct wf_offload {
 };
 
 void wf_offload_open(struct wf_offload *o, unsigned threads_max);
+bool wf_offload_is_quiet(struct wf_offload *o); /* no job is queued, on its way or being done */
 void wf_offload_close(struct wf_offload *o); /* no jobs left; joins the threads */
 
 /* Let threads with nothing to do look on for a moment before they sleep, while workers and they leave a CPU free. */

@@ -93,8 +93,9 @@ static int release_held(struct wf_scope *s)
     return error;
 }
 
-static int close_scope(struct wf_scope *s)
+int weft_scope_close(weft_scope *scope)
 {
+    struct wf_scope *s = wf_scope_of(scope);
     weft_task *t = wf_task_require("weft_scope_close");
     WF_REQUIRE(s->open && s->opener == t, "scope closed by a task that did not open it, or twice");
     WF_REQUIRE(t->inner == s, "scope closed while a scope inside it is open");
@@ -122,11 +123,6 @@ static int close_scope(struct wf_scope *s)
     return stop && !own ? stop : 0;
 }
 
-int weft_scope_close(weft_scope *scope)
-{
-    return close_scope(wf_scope_of(scope));
-}
-
 void weft_scope_leave(weft_scope *scope)
 {
     struct wf_scope *s = wf_scope_of(scope);
@@ -134,7 +130,7 @@ void weft_scope_leave(weft_scope *scope)
         return;
     wf_task_require("weft_scope_leave");
     wf_scope_stop(s, -ECANCELED);
-    close_scope(s);
+    weft_scope_close(scope);
 }
 
 void weft_scope_cancel(weft_scope *scope)

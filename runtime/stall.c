@@ -1,4 +1,4 @@
-/* stall.c - what is said of a task that holds its worker.
+/* stall.c - what is said of a task that holds its worker, and of tasks that all wait for each other.
  *
  *     weft: worker 1 held 1204 ms by task 4711 resize (spawned at http.c:88), which computes; 3 tasks wait, 309 ran
  *     elsewhere
@@ -16,6 +16,7 @@
 #include "runtime/worker.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const int64_t WRITTEN_AGAIN_NS = 60 * WEFT_SEC;
 
@@ -85,4 +86,71 @@ void wf_stall_report(struct wf_worker *w, weft_task *t, struct wf_watchdog_seen 
         seen->written_ns = now;
         write_lines(&stall, &at);
     }
+}
+
+/* ---- nothing can go on ---- */
+
+enum { NAMED_MAX = 16 }; /* the others are counted */
+
+struct waiting {
+    unsigned count;
+    weft_task *first[NAMED_MAX];
+};
+
+static void note_waiting(weft_task *t, void *ctx)
+{
+    struct waiting *w = ctx;
+    if (wf_load(&t->state, relaxed) != WF_TASK_WAITING)
+        return;
+    if (w->count < NAMED_MAX)
+        w->first[w->count] = t;
+    w->count++;
+}
+
+/* The call of weft's that it waits in, and who made it. False: that cannot be seen. */
+static bool find_call(weft_task *t, char call[WF_WHERE_TEXT], char caller[WF_WHERE_TEXT])
+{
+    struct wf_stack *s = wf_load(&t->stack, relaxed);
+    struct wf_where at = {0};
+    char text[WF_WHERE_TEXT];
+    bool found = false;
+    if (s)
+        wf_where_standing(&at, (void *const *)&s->context.sp);
+    for (unsigned i = 0; i + 1 < at.depth; i++) {
+        bool is_call = strncmp(wf_where_text(at.pc[i], true, text), "weft_", 5) == 0;
+        if (found && !is_call)
+            break; /* it calls weft, and the one before was called */
+        if (is_call) {
+            snprintf(call, WF_WHERE_TEXT, "%.*s", (int)strcspn(text, " "), text);
+            wf_where_text(at.pc[i + 1], true, caller);
+        }
+        found = is_call;
+    }
+    return found;
+}
+
+static void write_waiting(weft_task *t)
+{
+    char name[WF_TASK_TEXT_MAX], call[WF_WHERE_TEXT], caller[WF_WHERE_TEXT];
+    const char *place = wf_task_describe(t, name);
+    unsigned long long number = wf_load(&t->number, relaxed);
+    if (find_call(t, call, caller))
+        wf_warn("    task %llu %s (spawned at %s) waits in %s, called by %s", number, name, place, call, caller);
+    else
+        wf_warn("    task %llu %s (spawned at %s) waits", number, name, place);
+}
+
+void wf_deadlock_report(weft_runtime *rt)
+{
+    struct waiting w = {0};
+    if (rt->config.on_deadlock) {
+        rt->config.on_deadlock(rt->config.ctx);
+        wf_child_refuse("weft_config.on_deadlock returned");
+        return;
+    }
+    wf_task_pool_each(&rt->tasks, note_waiting, &w);
+    wf_warn("nothing can go on: %u tasks wait, all %u workers sleep, and no timer, request or job is under way; only a "
+            "thread of the program's own can wake one", w.count, rt->worker_count);
+    for (unsigned i = 0; i < w.count && i < NAMED_MAX; i++)
+        write_waiting(w.first[i]);
 }

@@ -23,6 +23,41 @@ static void look(weft_runtime *rt, struct wf_worker *w, struct wf_watchdog_seen 
     }
 }
 
+/* Is there nothing in w's hands, and will nothing come by itself? */
+static bool is_quiet(struct wf_worker *w)
+{
+    return !wf_queue_any(&w->queue) && !wf_load(&w->queue.slot, relaxed) && !wf_inbox_any(&w->inbox) &&
+           !wf_inbox_any(&w->pinned_inbox) && wf_wheel_next(&w->wheel) == INT64_MAX &&
+           wf_load(&w->driver->inflight, relaxed) == 0;
+}
+
+/* The same for all. Each is looked at for itself, so it counts only if it stays so. */
+static bool are_quiet(weft_runtime *rt, uint64_t *ret_seq)
+{
+    bool quiet = wf_load(&rt->idle.asleep, relaxed) == rt->worker_count && wf_offload_is_quiet(&rt->offload);
+    *ret_seq = 0;
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        quiet = quiet && is_quiet(&rt->workers[i]);
+        *ret_seq += wf_load(&rt->workers[i].run_seq, relaxed);
+    }
+    return quiet && !wf_load(&rt->stopping, relaxed);
+}
+
+static void look_at_all(weft_runtime *rt, int64_t now)
+{
+    struct wf_watchdog *d = &rt->watchdog;
+    uint64_t seq;
+    bool quiet = are_quiet(rt, &seq);
+    if (!quiet || !d->quiet_since_ns || seq != d->quiet_seq) {
+        d->quiet_since_ns = quiet ? now : 0;
+        d->quiet_seq = seq;
+        d->quiet_told = false;
+    } else if (!d->quiet_told && now - d->quiet_since_ns >= rt->config.stall_ns) {
+        d->quiet_told = true;
+        wf_deadlock_report(rt);
+    }
+}
+
 static void *thread_main(void *arg)
 {
     weft_runtime *rt = arg;
@@ -31,6 +66,8 @@ static void *thread_main(void *arg)
         int64_t now = wf_clock_now();
         for (unsigned i = 0; i < rt->worker_count; i++)
             look(rt, &rt->workers[i], &rt->watchdog.seen[i], now);
+        if (wf_load(&rt->idle.asleep, relaxed) == rt->worker_count) /* so all have come up, and have their drivers */
+            look_at_all(rt, now);
         wf_futex_wait(&rt->watchdog.stop, 0, now + step);
     }
     return NULL;

@@ -2,7 +2,10 @@
  *
  * A thread of its own, only if weft_config.stall_ns asks for it. It looks at every worker a few times per limit:
  * one that has run the same task over all those looks has been held that long. Each stall is reported once: to the
- * host's on_stall, else on stderr, there not more than once a minute for the same task. stall.c has the words. */
+ * host's on_stall, else on stderr, there not more than once a minute for the same task. stall.c has the words.
+ *
+ * It also notices that nothing can go on: all workers sleep, with no timer, no request and no job under way, for as
+ * long as the limit. Then every task waits for another, or for a thread that weft knows nothing of. */
 #ifndef WF_WATCHDOG_H
 #define WF_WATCHDOG_H
 
@@ -25,11 +28,17 @@ struct wf_watchdog_seen {
 struct wf_watchdog {
     struct wf_watchdog_seen *seen; /* of each worker: by its thread; NULL: there is none */
     struct wf_thread thread;
+    uint64_t quiet_seq;            /* how many times tasks had been run when nothing could go on, and ... */
+    int64_t quiet_since_ns;        /* ... since when: 0, something can; by its thread, as is: */
+    bool quiet_told;
     WF_ATOMIC(uint32_t) stop; /* by close; the thread sleeps on it */
 };
 
 int wf_watchdog_open(weft_runtime *rt); /* 0 also when nobody asked for it; -EAGAIN, -ENOMEM */
 void wf_watchdog_close(weft_runtime *rt);
+
+/* Tell that nothing can go on. */
+void wf_deadlock_report(weft_runtime *rt);
 
 /* Tell of a worker that has run t since seen->since_ns. */
 void wf_stall_report(struct wf_worker *w, weft_task *t, struct wf_watchdog_seen *seen, int64_t now);

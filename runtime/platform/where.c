@@ -111,17 +111,45 @@ static bool follows_call(uintptr_t at)
 #endif
 }
 
+/* By the kernel, as the stack may go meanwhile. */
+static bool peek(uintptr_t at, void *ret, size_t size)
+{
+    struct iovec to = {ret, size}, from = {(void *)at, size};
+    return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)size;
+}
+
 static void scan_stack(struct wf_where *ret, uintptr_t sp, uintptr_t end)
 {
     uintptr_t word[SCAN_BYTES / sizeof(uintptr_t)];
     size_t size = end > sp && end - sp < sizeof word ? end - sp : sizeof word;
-    struct iovec to = {word, size}, from = {(void *)sp, size}; /* by the kernel: the stack may go meanwhile */
-    ssize_t n = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
-    for (ssize_t i = 0; i < n / (ssize_t)sizeof *word && ret->depth < WF_WHERE_DEPTH; i++) {
+    size_t n = peek(sp, word, size) ? size / sizeof *word : 0;
+    for (size_t i = 0; i < n && ret->depth < WF_WHERE_DEPTH; i++) {
         struct code c = {.at = word[i]};
         dl_iterate_phdr(is_in_code, &c);
         if (c.found && follows_call(c.at))
             ret->pc[ret->depth++] = (void *)c.at;
+    }
+}
+
+/* ---- a task that has left its stack: context.h says what lies where ---- */
+
+void wf_where_standing(struct wf_where *ret, void *const *at)
+{
+    uintptr_t sp, frame[2]; /* of one function: its caller's frame, and where that goes on */
+#if defined(__x86_64__)
+    enum { FRAME_BELOW_SP = sizeof(uintptr_t) };
+#else
+    enum { FRAME_BELOW_SP = 0 };
+#endif
+    *ret = (struct wf_where){.syscall = -1};
+    if (!peek((uintptr_t)at, &sp, sizeof sp) || !peek(sp - FRAME_BELOW_SP, frame, sizeof frame))
+        return;
+    for (uintptr_t last = sp; ret->depth < WF_WHERE_DEPTH;) {
+        ret->pc[ret->depth++] = (void *)frame[1];
+        uintptr_t next = frame[0];
+        if (next <= last || next % sizeof next || !peek(next, frame, sizeof frame))
+            break; /* frames lie above each other */
+        last = next;
     }
 }
 

@@ -35,6 +35,10 @@ int wf_where_self(void);
 /* Look at thread `id`, whose stack ends at `stack_end`: NULL, not known. depth is 0 if nothing can be seen. */
 void wf_where_look(struct wf_where *ret, int id, const void *stack_end);
 
+/* Where a task stands that has left its stack, whose saved stack pointer is at `sp`: as far as frame pointers lead. It
+ * may go on meanwhile, and its stack away; then what is seen is nothing, or nonsense. */
+void wf_where_standing(struct wf_where *ret, void *const *sp);
+
 /* "nanosleep", or "35" for one that is seldom waited for. */
 const char *wf_where_syscall(long number, char text[WF_WHERE_TEXT]);
 

@@ -65,9 +65,12 @@ typedef struct weft_config {
     int64_t stall_ns;     /* report a task that holds its worker past this; default: off */
     void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
                                                               lines on stderr, once a minute for each task */
-    void *ctx;            /* handed to on_stall */
+    void *ctx;            /* handed to on_stall, on_deadlock */
     int64_t spill_ns;     /* let a task that has waited this long (up to twice) in weft_sleep() or for a descriptor give
                            * its stack back meanwhile; default: off. See below */
+    void (*on_deadlock)(void *ctx); /* with stall_ns: for so long all tasks have waited, and no timer, request or job is
+                                     * under way that could end it, so only a thread of your own can. On the watchdog's
+                                     * thread, once until something happens. Default: a few lines on stderr */
 } weft_config;
 
 /* What the runtime has done so far; every count only grows. */
