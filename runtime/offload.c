@@ -363,7 +363,7 @@ int weft_offload(weft_fn fn, void *arg)
         wf_wait_disarm(&t->wait);
         return -EAGAIN;
     }
-    wf_worker_self()->linger = call_taker(by, j.cpu);
+    wf_worker_linger(call_taker(by, j.cpu));
     if (wf_wait_suspend(&t->wait) != WF_WAIT_STOPPED)
         return j.result;
 

@@ -88,7 +88,7 @@ static void run_worker(struct wf_worker *w)
     if (!wf_load(&rt->start_error, relaxed)) {
         wf_local()->worker = w;
         w->errno_at = weft_errno();
-        w->thread_id = wf_where_self();
+        wf_store(&w->thread_id, wf_where_self(), relaxed); /* seen by who sees what it runs (D1) */
         wf_worker_run(w);
     }
     wf_context_finish(&w->base);

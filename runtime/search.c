@@ -291,7 +291,11 @@ static void park(struct wf_worker *w, int64_t deadline)
     }
     w->collecting = true;
     WF_COUNT(w->parks);
-    wf_driver_park(w->driver, timer < deadline ? timer : deadline);
+    if (timer < deadline)
+        deadline = timer;
+    wf_store(&w->quiet, deadline == INT64_MAX && !wf_load(&w->driver->inflight, relaxed), relaxed); /* a hint */
+    wf_driver_park(w->driver, deadline);
+    wf_store(&w->quiet, false, relaxed);
     w->collecting = false;
 }
 

@@ -63,7 +63,7 @@ void wf_stall_report(struct wf_worker *w, weft_task *t, struct wf_watchdog_seen 
     char name[WF_TASK_TEXT_MAX], doing[WF_WHERE_TEXT];
     struct wf_where at;
     struct wf_stack *stack = wf_load(&t->stack, relaxed);
-    wf_where_look(&at, w->thread_id, stack);
+    wf_where_look(&at, wf_load(&w->thread_id, relaxed), stack);
     if (wf_load(&w->run_seq, relaxed) != seen->seq || !wf_load(&w->current, relaxed))
         at.depth = 0; /* that was somebody else, or nobody */
     weft_stall stall = {

@@ -27,14 +27,13 @@ static void look(weft_runtime *rt, struct wf_worker *w, struct wf_watchdog_seen 
 static bool is_quiet(struct wf_worker *w)
 {
     return !wf_queue_any(&w->queue) && !wf_load(&w->queue.slot, relaxed) && !wf_inbox_any(&w->inbox) &&
-           !wf_inbox_any(&w->pinned_inbox) && wf_wheel_next(&w->wheel) == INT64_MAX &&
-           wf_load(&w->driver->inflight, relaxed) == 0;
+           !wf_inbox_any(&w->pinned_inbox) && wf_load(&w->quiet, relaxed);
 }
 
 /* The same for all. Each is looked at for itself, so it counts only if it stays so. */
 static bool are_quiet(weft_runtime *rt, uint64_t *ret_seq)
 {
-    bool quiet = wf_load(&rt->idle.asleep, relaxed) == rt->worker_count && wf_offload_is_quiet(&rt->offload);
+    bool quiet = wf_offload_is_quiet(&rt->offload);
     *ret_seq = 0;
     for (unsigned i = 0; i < rt->worker_count; i++) {
         quiet = quiet && is_quiet(&rt->workers[i]);
@@ -66,8 +65,7 @@ static void *thread_main(void *arg)
         int64_t now = wf_clock_now();
         for (unsigned i = 0; i < rt->worker_count; i++)
             look(rt, &rt->workers[i], &rt->watchdog.seen[i], now);
-        if (wf_load(&rt->idle.asleep, relaxed) == rt->worker_count) /* so all have come up, and have their drivers */
-            look_at_all(rt, now);
+        look_at_all(rt, now);
         wf_futex_wait(&rt->watchdog.stop, 0, now + step);
     }
     return NULL;

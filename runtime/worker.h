@@ -73,7 +73,8 @@ struct wf_worker {
     WF_ATOMIC(uint64_t) run_seq;                 /* grows with every task that is run: written by the worker */
     WF_ATOMIC(uint64_t) runs, switches, steals, parks, spills, restores; /* figures: written by the worker */
     WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
-    int thread_id;                               /* as wf_where_look() wants it; written before it runs anything */
+    WF_ATOMIC(bool) quiet;                       /* it sleeps, and nothing under way will end that: by the worker */
+    WF_ATOMIC(int) thread_id;                    /* as wf_where_look() wants it; written before it runs anything */
     struct wf_driver *driver;                    /* constant while the runtime runs */
     struct wf_inbox inbox;                       /* from other threads; whoever is idle may empty it */
     struct wf_inbox pinned_inbox;                /* the same, for this worker alone */
@@ -130,6 +131,15 @@ enum { WF_TICK_OUTSIDE = 64 }; /* tasks between two looks at inbox, timers and r
 
 /* search.c: the next task to run, however long it takes. NULL: the runtime stops. May park the thread. */
 weft_task *wf_worker_find(struct wf_worker *w);
+
+/* By a task: before its worker sleeps the next time, it lingers. */
+static inline void wf_worker_linger(enum wf_linger how)
+{
+    struct wf_worker *w = wf_worker_self();
+    void *side = wf_side_take(wf_side_of(&w->base)); /* it is the worker's own */
+    w->linger = how;
+    wf_side_take(side);
+}
 
 /* What search.c needs of worker.c: the next task at hand; a pinned one that may run; give ends held back to their
  * scope; there is work that others could take: wake one, unless somebody searches. */

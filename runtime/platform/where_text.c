@@ -16,6 +16,8 @@
 typedef struct Dwfl Dwfl;
 typedef struct Dwfl_Module Dwfl_Module;
 typedef struct Dwfl_Line Dwfl_Line;
+typedef struct Dwarf_Die Dwarf_Die;
+typedef struct Dwarf_Line Dwarf_Line;
 
 struct dwfl_callbacks { /* Dwfl_Callbacks */
     void *find_elf;
@@ -33,6 +35,11 @@ struct libdw {
     Dwfl_Line *(*line)(Dwfl_Module *, uint64_t);
     const char *(*line_info)(Dwfl_Line *, uint64_t *, int *, int *, void *, void *);
     void (*end)(Dwfl *);
+    Dwarf_Die *(*next_unit)(Dwfl_Module *, Dwarf_Die *, uint64_t *);
+    int (*has_pc)(Dwarf_Die *, uint64_t);
+    Dwarf_Line *(*line_of_unit)(Dwarf_Die *, uint64_t);
+    int (*line_number)(Dwarf_Line *, int *);
+    const char *(*line_source)(Dwarf_Line *, void *, void *);
     void *find_elf;
 };
 
@@ -51,7 +58,9 @@ static bool load(struct libdw *d, void *library)
         {"dwfl_report_end", &d->report_end}, {"dwfl_addrmodule", &d->module},
         {"dwfl_module_addrname", &d->name},  {"dwfl_module_getsrc", &d->line},
         {"dwfl_lineinfo", &d->line_info},    {"dwfl_end", &d->end},
-        {"dwfl_linux_proc_find_elf", &d->find_elf},
+        {"dwfl_module_nextcu", &d->next_unit}, {"dwarf_haspc", &d->has_pc},
+        {"dwarf_getsrc_die", &d->line_of_unit}, {"dwarf_lineno", &d->line_number},
+        {"dwarf_linesrc", &d->line_source},  {"dwfl_linux_proc_find_elf", &d->find_elf},
     };
     for (size_t i = 0; i < sizeof symbol / sizeof *symbol; i++) {
         void *at = dlsym(library, symbol[i].name);
@@ -60,6 +69,23 @@ static bool load(struct libdw *d, void *library)
         memcpy(symbol[i].to, &at, sizeof at);
     }
     return true;
+}
+
+/* Clang leaves out the index by which a line is found at once: then each unit is asked. */
+static const char *find_line(const struct libdw *d, Dwfl_Module *m, uint64_t pc, int *line)
+{
+    Dwfl_Line *at = d->line(m, pc);
+    if (at)
+        return d->line_info(at, NULL, line, NULL, NULL, NULL);
+    uint64_t bias = 0;
+    for (Dwarf_Die *unit = NULL; (unit = d->next_unit(m, unit, &bias)) != NULL;) {
+        if (d->has_pc(unit, pc - bias) <= 0)
+            continue;
+        Dwarf_Line *in_unit = d->line_of_unit(unit, pc - bias);
+        if (in_unit && d->line_number(in_unit, line) == 0)
+            return d->line_source(in_unit, NULL, NULL);
+    }
+    return NULL;
 }
 
 /* The function's name and "file:line"; either may be empty. */
@@ -74,8 +100,7 @@ static void ask_libdw(const struct libdw *d, uint64_t pc, char *name, char *plac
     if (d->report(dwfl, getpid()) == 0 && d->report_end(dwfl, NULL, NULL) == 0)
         m = d->module(dwfl, pc);
     const char *function = m ? d->name(m, pc) : NULL;
-    Dwfl_Line *at = m ? d->line(m, pc) : NULL;
-    const char *file = at ? d->line_info(at, NULL, &line, NULL, NULL, NULL) : NULL;
+    const char *file = m ? find_line(d, m, pc, &line) : NULL;
     if (function)
         snprintf(name, WF_WHERE_TEXT / 2, "%s", function);
     if (file) {
