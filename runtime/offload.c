@@ -63,8 +63,8 @@ void wf_offload_open(struct wf_offload *o, unsigned threads_max)
 void wf_offload_allow_spin(struct wf_offload *o, struct wf_idle *workers, unsigned cpus)
 {
     o->workers = workers;
-    o->cpus = cpus;
-    o->spin_ns = SPIN_NS;
+    wf_store(&o->cpus, cpus, relaxed); /* before anybody runs; tests change them later */
+    wf_store(&o->spin_ns, SPIN_NS, relaxed);
 }
 
 bool wf_offload_is_quiet(struct wf_offload *o)
@@ -126,7 +126,7 @@ static void look_for_call(struct wf_offload *o, struct wf_offload_thread *self, 
     struct wf_spin_habit *habit = &self->habit;
     if (is_same_cpu(me->cpu, self->partner) || !wf_offload_has_spare_cpu(o) || !wf_spin_is_worth_it(habit))
         return;
-    struct wf_spin spin = wf_spin_begin(o->spin_ns);
+    struct wf_spin spin = wf_spin_begin(wf_load(&o->spin_ns, relaxed));
     bool called;
     do
         called = wf_load(&me->word, relaxed) == CALLED; /* looked at again later (O2) */
@@ -168,7 +168,7 @@ static void host_guest(weft_task *t)
 {
     struct wf_context base = {0};
     wf_context_adopt_thread(&base);
-    t->pool.host = &base;
+    wf_store(&t->pool.host, &base, relaxed);
     wf_local()->guest = t;
     wf_side_give(&t->pool);
     wf_context_switch_aside(&base, &wf_load(&t->stack, relaxed)->context);
@@ -395,7 +395,8 @@ bool wf_offload_reserve(struct wf_offload *o)
 
 void wf_offload_task(struct wf_offload *o, weft_task *t)
 {
-    struct wf_offload_job *j = t->pool.job; /* in the frame of weft_blocking_begin, until a thread has taken it */
+    /* In the frame of weft_blocking_begin, until a thread has taken it. */
+    struct wf_offload_job *j = wf_load(&t->pool.job, relaxed);
     struct taker by;
     wf_lock(&o->lock);
     o->expected--;
@@ -433,7 +434,7 @@ void weft_blocking_begin(void)
     if (t->blocking++ > 0 || !wf_offload_reserve(&wf_worker_self()->rt->offload))
         return;
     struct wf_offload_job j = {.guest = t};
-    t->pool.job = &j;
+    wf_store(&t->pool.job, &j, relaxed); /* goes to the pool by way of the switch */
     wf_worker_leave_for_pool(t);
 }
 

@@ -48,8 +48,8 @@ struct wf_offload {
     WF_ATOMIC(uint32_t) alive;        /* threads that may still take the lock; close sleeps on it */
     WF_ATOMIC(unsigned) awake;        /* threads that do not sleep here; a hint */
     struct wf_idle *workers;          /* whose jobs these are; constant */
-    unsigned cpus;                    /* for them and the threads; 0: nobody looks on; constant */
-    int64_t spin_ns;                  /* how long; constant */
+    WF_ATOMIC(unsigned) cpus;         /* for them and the threads; 0: nobody looks on; constant */
+    WF_ATOMIC(int64_t) spin_ns;       /* how long; constant */
 };
 
 void wf_offload_open(struct wf_offload *o, unsigned threads_max);
@@ -63,13 +63,13 @@ void wf_offload_allow_spin(struct wf_offload *o, struct wf_idle *workers, unsign
 static inline bool wf_offload_has_cpu(struct wf_offload *o)
 {
     unsigned workers = o->workers->workers - wf_load(&o->workers->asleep, relaxed);
-    return workers + wf_load(&o->awake, relaxed) <= o->cpus;
+    return workers + wf_load(&o->awake, relaxed) <= wf_load(&o->cpus, relaxed);
 }
 
 /* And one for somebody else, whom it waits for? */
 static inline bool wf_offload_has_spare_cpu(struct wf_offload *o)
 {
-    return o->cpus >= 2 && wf_offload_has_cpu(o);
+    return wf_load(&o->cpus, relaxed) >= 2 && wf_offload_has_cpu(o);
 }
 
 /* Make sure there will be a thread for a task on its way. False: there is none and none can be started. */

@@ -279,7 +279,7 @@ static bool linger(struct wf_worker *w)
     w->linger = WF_LINGER_NOT;
     if (how == WF_LINGER_NAPPING)
         return nap(w);
-    return w->rt->offload.cpus >= 2 && spin(w, w->rt->offload.spin_ns);
+    return wf_load(&w->rt->offload.cpus, relaxed) >= 2 && spin(w, wf_load(&w->rt->offload.spin_ns, relaxed));
 }
 
 static void park(struct wf_worker *w, int64_t deadline)

@@ -76,8 +76,9 @@ struct weft_task {
             WF_ATOMIC(struct wf_driver *) driver; /* armed, read by who stops it; valid if the exchange succeeds */
         } op;
         struct {
-            struct wf_offload_job *job; /* its own, on the way to a thread of the offload pool */
-            struct wf_context *host;    /* and that thread's stack, meanwhile */
+            /* Atomic, as a late cancel may still look at op, in vain. */
+            WF_ATOMIC(struct wf_offload_job *) job; /* its own, on the way to a thread of the offload pool */
+            WF_ATOMIC(struct wf_context *) host;    /* and that thread's stack, meanwhile */
         } pool;
     };
     char name[WF_TASK_NAME_MAX];

@@ -330,8 +330,9 @@ void wf_worker_leave_for_pool(weft_task *t)
 WF_UNOBSERVED void wf_worker_return_from_pool(weft_task *t)
 {
     t->saved_errno = wf_errno_read();
-    wf_side_take(wf_side_of(t->pool.host));
-    wf_context_switch_aside(&stack_of(t)->context, t->pool.host);
+    struct wf_context *host = wf_load(&t->pool.host, relaxed); /* its thread is this one */
+    wf_side_take(wf_side_of(host));
+    wf_context_switch_aside(&stack_of(t)->context, host);
     arrive(wf_worker_self());
     wf_side_take(t->side);
     wf_errno_write(t->saved_errno);

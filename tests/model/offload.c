@@ -83,7 +83,7 @@ static void switch_to_guest(struct wf_context *from, struct wf_context *to)
 {
     struct wf_stack *s = (struct wf_stack *)((char *)to - offsetof(struct wf_stack, context));
     WF_ATOMIC(uint32_t) *word = &guest[s - stack];
-    model_check(from == task[s - stack].pool.host);
+    model_check(from == wf_load(&task[s - stack].pool.host, relaxed));
     uint32_t before = wf_swap(word, INVITED, acq_rel);
     model_check(before == AWAY);
     model_block(has_left, word, INT64_MAX, "its guest");

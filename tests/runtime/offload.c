@@ -404,8 +404,8 @@ static uint64_t parks_now(void)
 static struct wf_offload *patient_pool(unsigned cpus)
 {
     struct wf_offload *o = &weft_runtime_self()->offload;
-    o->cpus = cpus;
-    o->spin_ns = FOR_LONG;
+    wf_store(&o->cpus, cpus, relaxed);
+    wf_store(&o->spin_ns, FOR_LONG, relaxed);
     return o;
 }
 
