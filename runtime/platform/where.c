@@ -87,7 +87,8 @@ static int is_in_code(struct dl_phdr_info *info, size_t size, void *ctx)
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
         uintptr_t from = info->dlpi_addr + p->p_vaddr;
-        if (p->p_type == PT_LOAD && (p->p_flags & PF_X) && c->at > from + 8 && c->at < from + p->p_memsz)
+        bool is_code = (p->p_flags & PF_X) && (p->p_flags & PF_R); /* it is read below */
+        if (p->p_type == PT_LOAD && is_code && c->at > from + 8 && c->at < from + p->p_memsz)
             c->found = true;
     }
     return c->found;
