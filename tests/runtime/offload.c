@@ -459,15 +459,21 @@ static int outlast_the_worker(void *arg)
     return 0;
 }
 
-static int call_with_sleeps(void *arg)
+/* Neither the worker nor the thread looks on: else one of them would be awake for ever. */
+static void call_and_see_both_sleep(struct wf_offload *o)
 {
-    struct wf_offload *o = patient_pool(1);
-    (void)arg;
     for (int i = 0; i < TEST_TIMES(100); i++) {
         CHECK_EQ(weft_offload(outlast_the_worker, o->workers), 0);
         while (wf_load(&o->awake, relaxed) > 0)
             sched_yield();
     }
+}
+
+static int call_with_sleeps(void *arg)
+{
+    struct wf_offload *o = patient_pool(1);
+    (void)arg;
+    call_and_see_both_sleep(o);
     return 0;
 }
 
@@ -600,11 +606,7 @@ static int call_on_one_cpu(void *arg)
     CPU_SET(sched_getcpu(), &mine);
     CHECK_EQ(sched_setaffinity(0, sizeof mine, &mine), 0);
     memcpy(o->affinity.mask, &mine, sizeof o->affinity.mask);
-    for (int i = 0; i < TEST_TIMES(100); i++) {
-        CHECK_EQ(weft_offload(outlast_the_worker, o->workers), 0);
-        while (wf_load(&o->awake, relaxed) > 0)
-            sched_yield();
-    }
+    call_and_see_both_sleep(o);
     return 0;
 }
 

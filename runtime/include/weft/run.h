@@ -17,7 +17,7 @@ typedef struct weft_stall {
     unsigned worker;    /* whose turn it takes */
     int64_t held_ns;    /* so far; it is still running */
     uint64_t number;    /* of the task, as in weft_dump() */
-    const char *doing;  /* "computes", "is blocked in nanosleep", ...; "" when the system does not say */
+    const char *doing;  /* "computes", "is blocked in the system call read", ...; "" when the system does not say */
     unsigned waiting;   /* tasks that are ready to run on that worker, about */
     unsigned elsewhere; /* and those that idle workers have taken away from it meanwhile */
     void *const *backtrace; /* where it is: program counters, the innermost first; ... */
@@ -67,7 +67,7 @@ typedef struct weft_config {
                                                               lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall, on_deadlock */
     int64_t spill_ns;     /* let a task that has waited this long (up to twice) in weft_sleep() or for a descriptor give
-                           * its stack back meanwhile; default: off. See below */
+                           * its stack back meanwhile; default: off. See above */
     void (*on_deadlock)(void *ctx); /* with stall_ns: for so long all tasks have waited, and no timer, request or job is
                                      * under way that could end it, so only a thread of your own can. On the watchdog's
                                      * thread, once until something happens. Default: a few lines on stderr */
