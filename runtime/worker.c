@@ -274,8 +274,8 @@ WF_UNOBSERVED void wf_worker_return_from_pool(weft_task *t)
     wf_errno_write(t->saved_errno);
 }
 
-/* Give way on a worker that has no thieves. Who yields can be in the queue before it has left its stack, so that nothing
- * is left to do by who comes. False: it is not that simple this time. */
+/* Give way on a worker that has no thieves. Who yields can be in the queue before it has left its stack, so that
+ * nothing is left to do by who comes. False: it is not that simple this time. */
 WF_STEP bool yield_alone(struct wf_worker *w, weft_task *t)
 {
     if (!w->queue.alone || w->pinned || w->tick % WF_TICK_OUTSIDE == 0)
