@@ -183,7 +183,7 @@ static inline bool wf_queue_any(struct wf_queue *q)
 }
 
 /* The owner of `to`, whose ring is empty: move half of q over, but no more than max, which WF_QUEUE_MOVED is the
- * greatest of. Returns one task to run, or NULL. */
+ * greatest of. Returns one task to run, or NULL. With a max of 1 nothing is moved, and `to` may hold what it will. */
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */
