@@ -33,7 +33,7 @@ static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
 {
     for (weft_task *t = wf_inbox_take(in), *next; t; t = next) {
         next = t->next;
-        wf_queue_push(&w->queue, t);
+        wf_worker_append(w, t);
     }
 }
 
