@@ -124,6 +124,8 @@ WF_STEP void arrive(struct wf_worker *w)
 {
     enum wf_left left = w->left;
     weft_task *t = w->left_task;
+    if (left == WF_LEFT_NOTHING)
+        return;
     w->left = WF_LEFT_NOTHING;
     switch (left) {
     case WF_LEFT_NOTHING: break;
@@ -213,7 +215,6 @@ static struct wf_context *fresh_loop(struct wf_worker *w, weft_task *first)
  * side. Suspends, and returns on t's. */
 WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft_task *next)
 {
-    wf_slice_end(w, t);
     t->saved_errno = *w->errno_at;
     if (how != WF_LEFT_NOTHING) { /* which it says anyway */
         w->left = how;
@@ -230,7 +231,8 @@ WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft
     WF_COUNT(w->switches);
     wf_context_switch_aside(&stack_of(t)->context, to);
 
-    w = wf_worker_self(); /* perhaps another one, perhaps none: on a thread of the pool */
+    if (how != WF_LEFT_NOTHING) /* else it has stayed in this worker's queue, which nobody else takes from */
+        w = wf_worker_self(); /* perhaps another one, perhaps none: on a thread of the pool */
     if (WF_LIKELY(w)) {
         arrive(w);
         wf_side_take(t->side);
@@ -252,6 +254,7 @@ WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left 
     if (how == WF_LEFT_BLOCKING)
         wf_side_give(&t->pool);
     wf_side_take(wf_side_of(&w->base));
+    wf_slice_end(w, t);
     leave_for(w, t, how, pick_unless_long(w, true));
 }
 
@@ -302,16 +305,20 @@ WF_STEP bool yield_alone(struct wf_worker *w, weft_task *t)
 
 WF_UNOBSERVED int weft_yield(void)
 {
-    struct wf_worker *w = wf_worker_require("weft_yield");
-    weft_task *t = wf_load(&w->current, relaxed);
+    struct wf_worker *w = wf_worker_self();
+    weft_task *t = w ? wf_load(&w->current, relaxed) : NULL;
+    if (WF_UNLIKELY(!t))
+        wf_worker_refuse("weft_yield");
     void *side = wf_side_take(wf_side_of(&w->base));
     wf_store(&t->state, WF_TASK_READY, relaxed);
     if (!yield_alone(w, t)) {
         weft_task *next = pick_unless_long(w, wf_slice_is_low(t)); /* else it goes on itself */
-        if (next || w->tick % WF_TICK_OUTSIDE == 0)
+        if (next || w->tick % WF_TICK_OUTSIDE == 0) {
+            wf_slice_end(w, t);
             leave_for(w, t, WF_LEFT_YIELDED, next);
-        else
+        } else {
             wf_store(&t->state, WF_TASK_RUNNING, relaxed);
+        }
     }
     wf_side_take(side);
     return wf_scope_stop_reason(t); /* after giving way: a loop that ignores it starves nobody */

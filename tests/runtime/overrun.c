@@ -1,5 +1,5 @@
-/* overrun.c - tests of tasks that hold their worker for long, time and again: they are served after the others, but they
- * are served. On one worker, in turns, not in time: who overruns its slice here only seems to. */
+/* overrun.c - tests of tasks that hold their worker for long, time and again: they are served after the others, but
+ * they are served. On one worker, in turns, not in time: who overruns its slice here only seems to. */
 #include "runtime/lookout.h"
 #include "runtime/platform/clock.h"
 #include "tests/runtime/with.h"
