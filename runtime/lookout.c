@@ -88,7 +88,7 @@ int64_t wf_lookout_until(struct wf_worker *w)
     weft_runtime *rt = w->rt;
     if (rt->worker_count == 1)
         return INT64_MAX;
-    if (wf_load(&rt->idle.asleep, relaxed) >= rt->worker_count) {
+    if (wf_idle_asleep(&rt->idle) >= rt->worker_count) {
         wf_lookout_resign(w);
         return INT64_MAX;
     }

@@ -35,6 +35,13 @@ enum wf_linger {
     WF_LINGER_NAPPING   /* to a queue: with others before it, so they had better come back together */
 };
 
+/* How a worker sleeps. */
+enum wf_rest {
+    WF_REST_NOT,
+    WF_REST_UNTIL, /* ... a timer, a request, which will end that */
+    WF_REST_QUIET  /* nothing under way will end it */
+};
+
 struct wf_worker {
     /* By the worker alone. */
     weft_runtime *rt;                     /* constant */
@@ -75,7 +82,7 @@ struct wf_worker {
     WF_ATOMIC(uint64_t) overran;                 /* the last run that has overrun its slice; by who looks: a hint */
     WF_ATOMIC(uint64_t) runs, switches, steals, parks, spills, restores; /* figures: written by the worker */
     WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
-    WF_ATOMIC(bool) quiet;                       /* it sleeps, and nothing under way will end that: by the worker */
+    WF_ATOMIC(enum wf_rest) rest;                /* written by the worker */
     WF_ATOMIC(int) thread_id;                    /* as wf_where_look() wants it; written before it runs anything */
     struct wf_driver *driver;                    /* constant while the runtime runs */
     struct wf_inbox inbox;                       /* from other threads; whoever is idle may empty it */
