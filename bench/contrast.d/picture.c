@@ -87,6 +87,24 @@ static int64_t row_scale(const struct ct_results *r, enum ct_work w)
     return longest;
 }
 
+static void draw_ping_curves(FILE *out, const struct ct_results *r)
+{
+    struct svg_curve curves[CT_PINGS] = {
+        [CT_PING_IDLE] = {.name = "idle: no jobs", .stroke = SVG_GREY, .dash = "1.5 3", .width = 1.6},
+        [CT_PING_INLINE] = {.name = "in line: one worker", .stroke = SVG_RED, .width = 2.6},
+        [CT_PING_PAR] = {.name = "in line: all workers", .stroke = SVG_AMBER, .dash = "9 3", .width = 2},
+        [CT_PING_OFFLOAD] = {.name = "offload: 1 worker + pool", .stroke = SVG_GREEN, .width = 2.6},
+        [CT_PING_PAR_OFFLOAD] = {
+            .name = "all workers + pool", .stroke = SVG_SOLID, .dash = "5 2 1.5 2", .width = 2}};
+    int64_t *all[CT_PINGS];
+    for (int i = 0; i < CT_PINGS; i++)
+        curves[i].all = all[i] = ct_ping_merged(&r->pings[i], &curves[i].n);
+    svg_curves(out, (struct svg_box){MARGIN, PING_TOP + 46, WIDTH - 2 * MARGIN, 152}, curves, CT_PINGS,
+               r->plan.job_ns);
+    for (int i = 0; i < CT_PINGS; i++)
+        free(all[i]);
+}
+
 static void draw_ping(FILE *out, const struct ct_results *r)
 {
     const struct ct_plan *p = &r->plan;
@@ -108,7 +126,7 @@ static void draw_ping(FILE *out, const struct ct_results *r)
     if (good > 0)
         svg_text(out, WIDTH - MARGIN, PING_TOP + 10, (struct svg_font){14, true, SVG_INK, SVG_END},
                  "99 %% within %.1f ms in line, %.*f ms offloaded", bad, good < 10 ? 2 : 1, good);
-    svg_curves(out, (struct svg_box){MARGIN, PING_TOP + 46, WIDTH - 2 * MARGIN, 152}, r);
+    draw_ping_curves(out, r);
 }
 
 static void draw_foot(FILE *out, const struct ct_results *r)
