@@ -54,6 +54,7 @@ struct plan {
     struct bench_options o;
     double seconds;
     double turn_ns;
+    bool first; /* the client goes before everybody else */
     const char *label[STALL_SERVERS_MAX], *command[STALL_SERVERS_MAX], *plot;
     unsigned commands;
 };
@@ -303,13 +304,17 @@ static void read_own(int argc, char **argv, const char *more, struct plan *p, st
 {
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i], *value = argv[i + 1];
-        bool alone = strcmp(word, "--even") == 0 || strcmp(word, "--away") == 0;
+        bool *flag = strcmp(word, "--even") == 0    ? &s->even
+                     : strcmp(word, "--away") == 0  ? &s->away
+                     : strcmp(word, "--first") == 0 ? &p->first
+                                                    : NULL;
+        bool alone = flag != NULL;
         if (!alone && value == NULL)
             bench_usage(argv[0], more);
-        *one |= alone || strcmp(word, "--conns") == 0 || strcmp(word, "--ms") == 0 || strcmp(word, "--load") == 0;
+        *one |= (alone && flag != &p->first) || strcmp(word, "--conns") == 0 || strcmp(word, "--ms") == 0 || strcmp(word, "--load") == 0;
         i += !alone;
         if (alone)
-            *(word[2] == 'e' ? &s->even : &s->away) = true;
+            *flag = true;
         else if (strcmp(word, "--conns") == 0)
             s->conns = (unsigned)strtoul(value, NULL, 10);
         else if (strcmp(word, "--rate") == 0)
@@ -324,7 +329,7 @@ static void read_own(int argc, char **argv, const char *more, struct plan *p, st
             p->plot = value;
         else if (strcmp(word, "--server") == 0 && strstr(value, "=/") != NULL && p->commands < STALL_SERVERS_MAX)
             add_server(p, value, strstr(value, "=/") + 1);
-        else if (!alone)
+        else
             bench_usage(argv[0], more);
     }
     if (s->conns == 1 || s->conns > STALL_CONNS_MAX || s->job_ms <= 0 || s->load < 0 || s->load > 16)
@@ -353,7 +358,7 @@ static bool has_rescue(void)
 static struct plan read_plan(int argc, char **argv, struct stall_results *r)
 {
     static const char more[] = "[--conns N] [--rate N] [--ms MS] [--load PERCENT] [--even] [--away] [--seconds S]"
-                               " [--plot FILE] [--server LABEL=COMMAND]...";
+                               " [--first] [--plot FILE] [--server LABEL=COMMAND]...";
     static char without[4200], plot[4200];
     struct plan p = {.command = {"stall"}, .commands = 1, .plot = plot};
     struct stall_scene s = {.job_ms = 10, .load = 0.64};
@@ -437,6 +442,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < p.commands; i++)
         start(&r, &p, i);
     bool shares = bench_pin(WORKERS, CPU_SETSIZE) == 0;
+    if (p.first && sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}) != 0)
+        bench_die("stall: --first is not allowed: %s", strerror(errno));
     p.turn_ns = calibrate();
     printf("a turn of the loop takes %.3f ns; the client %s\n", p.turn_ns,
            shares ? "shares its CPUs with the servers" : "has CPUs of its own");
