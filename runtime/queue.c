@@ -138,7 +138,7 @@ static uint32_t half(uint32_t n, uint32_t max)
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
 {
     uint32_t to_tail = wf_load(&to->tail, relaxed); /* our own */
-    WF_DEBUG_CHECK(to_tail == wf_load(&to->head, relaxed));
+    WF_DEBUG_CHECK(max == 1 || to_tail == wf_load(&to->head, relaxed));
     uint32_t head = wf_load(&q->head, relaxed);
     for (;;) {
         uint32_t tail = wf_load(&q->tail, acquire);        /* Q2 */

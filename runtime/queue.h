@@ -147,6 +147,22 @@ static inline weft_task *wf_queue_pop(struct wf_queue *q)
     return wf_load(&q->overflow, relaxed) ? wf_queue_pop_overflow(q) : NULL;
 }
 
+/* Without thieves: put t at the end, take what comes first. NULL, and t is not there: there is nothing before it, or
+ * more than a ring to choose from. */
+static inline weft_task *wf_queue_rotate(struct wf_queue *q, weft_task *t)
+{
+    uint32_t tail = wf_load(&q->tail, relaxed), head = wf_load(&q->head, relaxed); /* both our own */
+    struct wf_ring *ring = wf_queue_ring(q);
+    if (head == tail || wf_load(&q->slot, relaxed) || wf_load(&q->nested, relaxed) || wf_load(&q->overflow, relaxed))
+        return NULL;
+    weft_task *first = wf_load(wf_ring_at(ring, head), relaxed);
+    wf_queue_warm(q, ring, head, tail - head);
+    wf_store(wf_ring_at(ring, tail), t, relaxed); /* if the ring is full, where first was */
+    wf_store(&q->head, head + 1, relaxed);
+    wf_store(&q->tail, tail + 1, relaxed);
+    return first;
+}
+
 /* Owner only. How many are in the ring, about. */
 static inline uint32_t wf_queue_count(struct wf_queue *q)
 {
@@ -167,7 +183,7 @@ static inline bool wf_queue_any(struct wf_queue *q)
 }
 
 /* The owner of `to`, whose ring is empty: move half of q over, but no more than max, which WF_QUEUE_MOVED is the
- * greatest of. Returns one task to run, or NULL. */
+ * greatest of. Returns one task to run, or NULL. With a max of 1 nothing is moved, and `to` may hold what it will. */
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */

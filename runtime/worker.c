@@ -58,82 +58,6 @@ WF_UNOBSERVED uint64_t wf_worker_number(struct wf_worker *w)
     return w->number++;
 }
 
-/* ---- making tasks runnable ---- */
-
-static void wake(weft_runtime *rt, int worker)
-{
-    if (worker >= 0)
-        wf_driver_wake(rt->workers[worker].driver);
-}
-
-/* There is work that others could take: wake one, unless somebody searches. */
-void wf_worker_wake_one(struct wf_worker *w)
-{
-    if (w->rt->worker_count > 1)
-        wake(w->rt, wf_idle_claim(&w->rt->idle, w->index + 1));
-}
-
-void wf_worker_spawn(struct wf_worker *w, weft_task *t)
-{
-    wf_store(&t->state, WF_TASK_READY, relaxed);
-    wf_store(&t->home, w, relaxed);
-    wf_side_give(&t->fn);
-    void *side = wf_side_take(wf_side_of(&w->base));
-    bool many = WF_UNLIKELY(wf_queue_count(&w->queue) >= WF_QUEUE_MANY);
-    if (!(many && wf_queue_nest(&w->queue, t, wf_load(&w->run_seq, relaxed))) && wf_queue_push(&w->queue, t))
-        wf_worker_wake_one(w);
-    wf_side_take(side);
-}
-
-void wf_worker_append_pinned(struct wf_worker *w, weft_task *t)
-{
-    t->next = NULL;
-    *w->pinned_last = t;
-    w->pinned_last = &t->next;
-}
-
-/* By whoever makes it run, on whose side is the same: its own writes come before, and after it runs again. */
-UNSEEN static bool is_pinned(const weft_task *t)
-{
-    return t->pins > 0;
-}
-
-void wf_worker_deliver(struct wf_worker *w, weft_task *t)
-{
-    wf_child_refuse("waking a task");
-    weft_runtime *rt = w->rt;
-    wf_store(&t->state, WF_TASK_READY, relaxed);
-    wf_side_give(&t->fn);
-    bool pinned = is_pinned(t); /* once pushed, t is somebody else's */
-    wf_runtime_visit(rt);
-    wf_inbox_push(pinned ? &w->pinned_inbox : &w->inbox, t);
-    wf_driver_wake(w->driver);
-    if (!pinned && wf_load(&w->current, relaxed))
-        wake(rt, wf_idle_claim(&rt->idle, w->index + 1)); /* w is busy: an idle one may be quicker */
-    wf_runtime_leave(rt);
-}
-
-void wf_worker_ready(weft_task *t)
-{
-    struct wf_worker *w = wf_worker_self(), *home = wf_load(&t->home, relaxed);
-    if (!w || w->rt != home->rt || (is_pinned(t) && w != home)) {
-        wf_worker_deliver(home, t);
-        return;
-    }
-    wf_store(&t->state, WF_TASK_READY, relaxed);
-    void *side = wf_side_take(wf_side_of(&w->base));
-    if (is_pinned(t)) {
-        wf_worker_append_pinned(w, t);
-    } else if (w->collecting) {
-        wf_queue_push(&w->queue, t); /* whoever collects wakes others once, at the end */
-    } else {
-        weft_task *before = wf_queue_slot(&w->queue, t);
-        if (before && wf_queue_push(&w->queue, before))
-            wf_worker_wake_one(w);
-    }
-    wf_side_take(side);
-}
-
 /* ---- ends held back ---- */
 
 void wf_worker_flush_ends(struct wf_worker *w)
@@ -276,22 +200,21 @@ static struct wf_context *fresh_loop(struct wf_worker *w, weft_task *first)
     return &s->context;
 }
 
-/* Leave the stack of t, the caller. Suspends. */
-WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left how)
+/* Leave the stack of t, the caller, for that of next, or for a loop that has time to look around. On the worker's
+ * side. Suspends, and returns on t's. */
+WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft_task *next)
 {
     t->saved_errno = *w->errno_at;
-    if (how == WF_LEFT_BLOCKING)
-        wf_side_give(&t->pool);
-    wf_side_take(wf_side_of(&w->base));
-    wf_store(&w->current, NULL, relaxed);
-    w->left = how;
-    w->left_task = t;
-    weft_task *next = w->tick % WF_TICK_OUTSIDE ? pick(w) : NULL;
+    if (how != WF_LEFT_NOTHING) { /* which it says anyway */
+        w->left = how;
+        w->left_task = t;
+    }
     struct wf_context *to;
     if (next && stack_of(next)) {
         begin(w, next);
         to = &stack_of(next)->context;
     } else {
+        wf_store(&w->current, NULL, relaxed);
         to = fresh_loop(w, next);
     }
     WF_COUNT(w->switches);
@@ -307,6 +230,19 @@ WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left 
         wf_side_get(&t->pool);
         wf_errno_write(t->saved_errno);
     }
+}
+
+WF_STEP weft_task *pick_unless_long(struct wf_worker *w)
+{
+    return w->tick % WF_TICK_OUTSIDE ? pick(w) : NULL;
+}
+
+WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left how)
+{
+    if (how == WF_LEFT_BLOCKING)
+        wf_side_give(&t->pool);
+    wf_side_take(wf_side_of(&w->base));
+    leave_for(w, t, how, pick_unless_long(w));
 }
 
 void wf_worker_suspend(weft_task *t)
@@ -338,17 +274,36 @@ WF_UNOBSERVED void wf_worker_return_from_pool(weft_task *t)
     wf_errno_write(t->saved_errno);
 }
 
-int weft_yield(void)
+/* Give way on a worker that has no thieves. Who yields can be in the queue before it has left its stack, so that
+ * nothing is left to do by who comes. False: it is not that simple this time. */
+WF_STEP bool yield_alone(struct wf_worker *w, weft_task *t)
+{
+    if (!w->queue.alone || w->pinned || w->tick % WF_TICK_OUTSIDE == 0)
+        return false;
+    weft_task *next = wf_queue_rotate(&w->queue, t);
+    if (!next)
+        return false;
+    w->tick++;
+    w->slot_runs = 0;
+    disown(w, t);
+    leave_for(w, t, WF_LEFT_NOTHING, next);
+    return true;
+}
+
+WF_UNOBSERVED int weft_yield(void)
 {
     struct wf_worker *w = wf_worker_require("weft_yield");
     weft_task *t = wf_load(&w->current, relaxed);
     void *side = wf_side_take(wf_side_of(&w->base));
-    bool leaves = wf_worker_at_hand(w) || ++w->tick % WF_TICK_OUTSIDE == 0;
-    wf_side_take(side);
-    if (leaves) {
-        wf_store(&t->state, WF_TASK_READY, relaxed);
-        leave(w, t, WF_LEFT_YIELDED);
+    wf_store(&t->state, WF_TASK_READY, relaxed);
+    if (!yield_alone(w, t)) {
+        weft_task *next = pick_unless_long(w);
+        if (next || w->tick % WF_TICK_OUTSIDE == 0)
+            leave_for(w, t, WF_LEFT_YIELDED, next);
+        else
+            wf_store(&t->state, WF_TASK_RUNNING, relaxed);
     }
+    wf_side_take(side);
     return wf_scope_stop_reason(t); /* after giving way: a loop that ignores it starves nobody */
 }
 

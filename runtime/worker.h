@@ -81,9 +81,10 @@ struct wf_worker {
     struct wf_wheel wheel;
     struct wf_queue queue;
     struct {
-        uint64_t seq;      /* run_seq when it was last looked at */
-        int64_t since_ns;  /* and since when it has been that */
-    } seen;                /* by the lookout */
+        WF_ATOMIC(uint64_t) seq;     /* run_seq when it was last looked at */
+        WF_ATOMIC(int64_t) since_ns; /* and since when it has been that */
+        WF_ATOMIC(int64_t) again_ns; /* stands still and was helped: not again before this; by who helps */
+    } seen;                          /* by whoever looks: hints */
 };
 
 struct weft_runtime {
@@ -98,6 +99,7 @@ struct weft_runtime {
     struct wf_scope root;
     WF_ATOMIC(bool) stopping;   /* everything is done: workers leave their loops */
     WF_ATOMIC(uint32_t) lookout; /* index + 1 of the idle worker that watches the busy ones, 0: none */
+    WF_ATOMIC(uint32_t) stalled; /* the same of one that stands still; by whoever looks: a hint */
     WF_ATOMIC(uint32_t) started, stopped; /* workers that have come up, that have left their loop */
     WF_ATOMIC(int) start_error;
     WF_ATOMIC(uint64_t) numbers;
