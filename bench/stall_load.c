@@ -42,13 +42,14 @@ enum { WORKERS = 2, CONNS = 64, RATE = 4000, TURNS_MEASURED = 1000000 };
 #define WITHOUT_RESCUE "weft-no-rescue"
 
 static const struct bench_metric metric[STALL_METRICS] = {
-    {"p50", "us", 0}, {"p99", "us", 0}, {"p99.9", "us", 0}, {"max", "us", 0}, {"rate", "requests/s", 0},
+    {"p50", "us", 0}, {"p99", "us", 0}, {"p99.9", "us", 0}, {"max", "us", 0}, {"answered", "%", 0},
     {"jobs_done", "%", 0}, {"late_p99", "us", 0}, {"server_cpu", "us/request", 0}};
 
 /* Bars, of weft by the best peer at 64 %; by itself without the rescue at 0 %; while offloading, by itself at 0 %. */
 static const double bar_load = 0.64, bar_p99 = 0.5, bar_p999 = 1.0, bar_without_rescue = 1.02, bar_ping = 2;
-/* And of the best peer's rate by weft's: a few requests of the last milliseconds more or less are nothing. */
-static const double bar_rate = 1.001;
+/* And of what the best peer has answered in time by what weft has: a few requests of the last milliseconds more or
+ * less are nothing. */
+static const double bar_answered = 1.001;
 
 struct plan {
     struct bench_options o;
@@ -99,7 +100,7 @@ static unsigned judge(const struct stall_schedule *s, double seconds, int64_t *t
     value[STALL_P99] = us_at(taken, n, 99);
     value[STALL_P999] = us_at(taken, n, 99.9);
     value[STALL_MAX] = us_at(taken, n, 100);
-    value[STALL_RATE] = in_time / seconds;
+    value[STALL_ANSWERED] = n > 0 ? 100.0 * in_time / n : 0;
     value[STALL_JOBS] = jobs > 0 ? 100.0 * jobs_done / jobs : BENCH_NOT_MEASURED;
     value[STALL_LATE] = us_at(late, lates, 99);
     free(late);
@@ -164,7 +165,7 @@ static void measure_all(struct stall_results *r, unsigned scene, unsigned round,
 
 /* Reporting. */
 
-/* The first that has it is weft; of the peers, the one whose median is the lowest, or for a rate the highest. */
+/* The first that has it is weft; of the peers, the one whose median is the lowest, or of what was answered the highest. */
 static const struct stall_contender *best_peer(const struct stall_results *r, unsigned scene, enum stall_metric m)
 {
     const struct stall_contender *best = NULL;
@@ -174,7 +175,7 @@ static const struct stall_contender *best_peer(const struct stall_results *r, un
             continue;
         double it = bench_median(&c->cell[scene].figure[m]);
         double so_far = best != NULL ? bench_median(&best->cell[scene].figure[m]) : 0;
-        if (best == NULL || (m == STALL_RATE ? it > so_far : it < so_far))
+        if (best == NULL || (m == STALL_ANSWERED ? it > so_far : it < so_far))
             best = c;
     }
     return best;
@@ -197,7 +198,7 @@ static void report_ratio(const char *name, double bar, const struct bench_figure
     bench_report(&ratio);
 }
 
-/* weft by the best peer; a rate the other way round, so that less is better there, too. */
+/* weft by the best peer; what was answered the other way round, so that less is better there, too. */
 static void report_best(const struct stall_results *r, unsigned scene, enum stall_metric m, double bar)
 {
     char name[128];
@@ -207,7 +208,7 @@ static void report_best(const struct stall_results *r, unsigned scene, enum stal
         return;
     const struct bench_figure *ours = &r->contender[0].cell[scene].figure[m], *theirs = &best->cell[scene].figure[m];
     bar = fabs(s->load - bar_load) < 1e-6 && !s->away ? bar : 0;
-    if (m == STALL_RATE) {
+    if (m == STALL_ANSWERED) {
         snprintf(name, sizeof name, "%s_of_%s_by_weft", metric[m].name, best->it.peer.who);
         report_ratio(name, bar, theirs, ours);
     } else {
@@ -225,7 +226,7 @@ static void report(const struct stall_results *r, unsigned scene)
             bench_report(&r->contender[i].cell[scene].figure[m]);
     report_best(r, scene, STALL_P99, bar_p99);
     report_best(r, scene, STALL_P999, bar_p999);
-    report_best(r, scene, STALL_RATE, bar_rate);
+    report_best(r, scene, STALL_ANSWERED, bar_answered);
     if (without != NULL && r->scene[scene].load <= 0) {
         report_ratio("server_cpu_by_no_rescue", bar_without_rescue, &ours->figure[STALL_CPU],
                      &without->cell[scene].figure[STALL_CPU]);
@@ -250,7 +251,7 @@ static void table(const struct stall_results *r, unsigned scene)
         printf("  %-20s %9.3f %9.3f %9.3f %9.3f %6.1f %% %5.0f %% %8.3f\n", r->contender[i].it.peer.who,
                bench_median(&f[STALL_P50]) / 1e3, bench_median(&f[STALL_P99]) / 1e3,
                bench_median(&f[STALL_P999]) / 1e3, bench_median(&f[STALL_MAX]) / 1e3,
-               bench_median(&f[STALL_RATE]) * 100 / s->rate, bench_median(&f[STALL_JOBS]),
+               bench_median(&f[STALL_ANSWERED]), bench_median(&f[STALL_JOBS]),
                bench_median(&f[STALL_LATE]) / 1e3);
     }
 }

@@ -12,7 +12,7 @@ enum stall_metric {
     STALL_P99,
     STALL_P999,
     STALL_MAX,
-    STALL_RATE,
+    STALL_ANSWERED,
     STALL_JOBS,
     STALL_LATE,
     STALL_CPU,
