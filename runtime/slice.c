@@ -31,16 +31,28 @@ static bool look(struct wf_worker *w, struct wf_slice *s)
     return now - s->since_ns >= SLICE_NS;
 }
 
-int weft_yield_if_due(void)
+static inline bool is_over(struct wf_worker *w)
 {
-    struct wf_worker *w = wf_worker_require("weft_yield_if_due");
     struct wf_slice *s = &w->slice;
     if (WF_LIKELY(s->left > 1 && s->run == wf_load(&w->run_seq, relaxed))) {
         s->left--;
-        return 0;
+        return false;
     }
     if (!look(w, s))
-        return 0;
+        return false;
     s->run = 0; /* another slice, also if nobody else wants to run */
-    return weft_yield();
+    return true;
+}
+
+int weft_yield_if_due(void)
+{
+    return is_over(wf_worker_require("weft_yield_if_due")) ? weft_yield() : 0;
+}
+
+int wf_wait_begin(void)
+{
+    struct wf_worker *w = wf_worker_self();
+    if (!w)
+        return wf_wait_stop_reason();
+    return is_over(w) ? weft_yield() : wf_scope_stop_reason(wf_load(&w->current, relaxed));
 }

@@ -2,7 +2,8 @@
  * that do not.
  *
  * Reading the clock takes some 20 ns, too long for every turn. So most calls only count down, in 1.5 ns, and how far is
- * learned: the clock is read about every SLICE / 8, however long a turn takes, and each time if that is longer.
+ * learned: the clock is read about every SLICE / 8, however long a turn takes, and each time if that is longer. A call
+ * that may wait and need not, like receiving from a channel that is never empty, asks the same way.
  *
  * Nobody reads a clock at each switch, as that would double its cost. Who has been seen to stand still (lookout.h) has
  * overrun its slice; whoever did so in two runs, and has not made up for it by as many short ones, is served after the
