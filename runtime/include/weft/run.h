@@ -24,11 +24,14 @@ typedef struct weft_stall {
     unsigned depth;         /* ... so many, 0 when the system does not say */
 } weft_stall;
 
-/* How a worker's ring is set up. The default lets every worker serve every ring; WEFT_RING_DEFER binds
- * a ring to its worker, and exists to be compared against. */
+/* How a worker's ring is set up. The default lets every worker serve every ring, and interrupts one that computes,
+ * unnoticed by its task, when the kernel keeps completions for its thread. The others exist to be compared against:
+ * DEFER binds a ring to its worker, SILENT interrupts nobody, EAGER has the kernel interrupt at every completion. */
 typedef enum weft_ring_mode {
     WEFT_RING_SHARED,
-    WEFT_RING_DEFER
+    WEFT_RING_DEFER,
+    WEFT_RING_SILENT,
+    WEFT_RING_EAGER
 } weft_ring_mode;
 
 /* How tasks wait for descriptors: by an io_uring ring per worker; or by epoll, with threads for files, which
@@ -42,7 +45,7 @@ typedef enum weft_driver {
 } weft_driver;
 
 /* Zero means default, so {0} is a good config. The environment outranks it, so that a program can be
- * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer), WEFT_DRIVER (auto, ring,
+ * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer, silent, eager), WEFT_DRIVER (auto, ring,
  * soft), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns, spill_ns, in milliseconds), WEFT_SPIN_US (spin_ns, in
  * microseconds).
  *
