@@ -46,10 +46,12 @@ int wf_config_read(weft_config *c, const weft_config *given)
 {
     static const char *const rings[] = {"shared", "defer", "silent", "eager", NULL};
     static const char *const drivers[] = {"auto", "ring", "soft", NULL};
+    static const char *const rescue[] = {"on", "off", NULL};
     *c = given ? *given : (weft_config){0};
     const char *workers = getenv("WEFT_WORKERS");
     int ring = read_word("WEFT_RING", rings, "shared, defer, silent or eager", (int)c->ring);
     int driver = read_word("WEFT_DRIVER", drivers, "auto, ring or soft", (int)c->driver);
+    int no_rescue = read_word("WEFT_RESCUE", rescue, "on or off", c->no_rescue);
     if (workers && *workers) {
         char *end;
         unsigned long n = strtoul(workers, &end, 10);
@@ -63,8 +65,9 @@ int wf_config_read(weft_config *c, const weft_config *given)
         read_time("WEFT_SPILL_MS", "milliseconds", WEFT_MSEC, &c->spill_ns) < 0 ||
         read_time("WEFT_SPIN_US", "microseconds", WEFT_USEC, &c->spin_ns) < 0)
         return -EINVAL;
-    if (ring < 0 || ring > WEFT_RING_EAGER || driver < 0 || driver > WEFT_DRIVER_SOFT)
+    if (no_rescue < 0 || ring < 0 || ring > WEFT_RING_EAGER || driver < 0 || driver > WEFT_DRIVER_SOFT)
         return -EINVAL;
+    c->no_rescue = no_rescue;
     c->ring = (weft_ring_mode)ring;
     c->driver = (weft_driver)driver;
     if (!c->workers)

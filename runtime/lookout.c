@@ -34,6 +34,8 @@ bool wf_lookout_stands_still(struct wf_worker *v, int64_t now)
 void wf_lookout_mark(weft_runtime *rt, int64_t now)
 {
     uint32_t stalled = 0;
+    if (rt->config.no_rescue)
+        return;
     for (unsigned i = 0; i < rt->worker_count; i++) {
         struct wf_worker *v = &rt->workers[i];
         note(v, now);
@@ -110,6 +112,8 @@ bool wf_lookout_is(struct wf_worker *w)
 {
     WF_ATOMIC(uint32_t) *post = &w->rt->lookout;
     uint32_t nobody = 0;
+    if (w->rt->config.no_rescue)
+        return false;
     return wf_load(post, relaxed) == w->index + 1 || wf_cas(post, &nobody, w->index + 1, relaxed);
 }
 

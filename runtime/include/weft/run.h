@@ -45,9 +45,9 @@ typedef enum weft_driver {
 } weft_driver;
 
 /* Zero means default, so {0} is a good config. The environment outranks it, so that a program can be
- * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer, silent, eager), WEFT_DRIVER (auto, ring,
- * soft), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns, spill_ns, in milliseconds), WEFT_SPIN_US (spin_ns, in
- * microseconds).
+ * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer, silent, eager), WEFT_DRIVER (auto,
+ * ring, soft), WEFT_RESCUE (on, off: no_rescue), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns, spill_ns, in milliseconds),
+ * WEFT_SPIN_US (spin_ns, in microseconds).
  *
  * spill_ns is for programs with very many tasks that mostly wait: one that is spilled takes 1.25 KiB and no page. It
  * then goes on with the same bytes at the same addresses. Only waits are chosen in which weft itself has no use for the
@@ -63,6 +63,9 @@ typedef struct weft_config {
     bool pin;             /* one core per worker, placed by topology, nearest together */
     weft_ring_mode ring;
     weft_driver driver;
+    bool no_rescue;       /* leave alone what a worker that runs one task for long cannot do meanwhile: its tasks' sleeps
+                             and calls end when it gets to them. To see what helping it is worth; default: others do
+                             all that for it, from a fifth of a millisecond on */
     int64_t spin_ns;      /* how long an idle worker looks on before it sleeps, at most 1 ms; default: not at all.
                              It answers sooner then, and uses its CPU instead of leaving it */
     int64_t stall_ns;     /* report a task that holds its worker past this; default: off */
