@@ -63,9 +63,9 @@ typedef struct weft_config {
     bool pin;             /* one core per worker, placed by topology, nearest together */
     weft_ring_mode ring;
     weft_driver driver;
-    bool no_rescue;       /* leave alone what a worker that runs one task for long cannot do meanwhile: its tasks' sleeps
-                             and calls end when it gets to them. To see what helping it is worth; default: others do
-                             all that for it, from a fifth of a millisecond on */
+    bool no_rescue;       /* nobody does for a worker that runs one task for long what it cannot do meanwhile: sleeps
+                             and calls of its other tasks end when it gets to them. To see what helping is worth;
+                             default: others help, from a fifth of a millisecond on */
     int64_t spin_ns;      /* how long an idle worker looks on before it sleeps, at most 1 ms; default: not at all.
                              It answers sooner then, and uses its CPU instead of leaving it */
     int64_t stall_ns;     /* report a task that holds its worker past this; default: off */
