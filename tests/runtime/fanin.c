@@ -125,34 +125,6 @@ static int play_with_pipes(void *arg)
     return 0;
 }
 
-static uint64_t knocks(void)
-{
-    weft_runtime *rt = weft_runtime_self();
-    uint64_t all = 0;
-    for (unsigned i = 0; i < rt->worker_count; i++)
-        all += wf_load(&rt->workers[i].driver->knocks, relaxed);
-    return all;
-}
-
-static bool can_knock(void)
-{
-    return wf_worker_driver()->knock != NULL;
-}
-
-static int knock_for_pipes(void *arg)
-{
-    CHECK_EQ(play_with_pipes(arg), 0);
-    CHECK_EQ(knocks() > 0, can_knock());
-    return 0;
-}
-
-static int knock_for_nothing(void *arg)
-{
-    CHECK_EQ(play_with_time(arg), 0);
-    CHECK_EQ(knocks(), 0); /* there was nothing to be had */
-    return 0;
-}
-
 static void run(weft_fn fn, weft_ring_mode ring)
 {
     static const unsigned workers[] = {2, 3, 6};
@@ -171,12 +143,12 @@ static void run(weft_fn fn, weft_ring_mode ring)
 
 TEST_WITHIN(fanin, fires_the_timers_of_a_worker_that_computes, 60)
 {
-    run(knock_for_nothing, WEFT_RING_SHARED);
+    run(play_with_time, WEFT_RING_SHARED);
 }
 
 TEST_WITHIN(fanin, collects_the_completions_of_a_worker_that_computes, 60)
 {
-    run(knock_for_pipes, WEFT_RING_SHARED);
+    run(play_with_pipes, WEFT_RING_SHARED);
 }
 
 TEST_WITHIN(fanin, collects_them_without_knocking_where_the_kernel_interrupts, 60)
