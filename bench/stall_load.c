@@ -20,8 +20,8 @@
  * the time here; `turn` says what one takes each of them.
  *
  * The servers have the first two CPUs. With more than two, the client has the rest. With just two it shares theirs, and
- * what computes there would hold up the client, too: a turn of the system's, 3 to 4 ms, which is more than what is to be
- * seen. So the client goes first (SCHED_FIFO) where that is allowed, as if it were the network: it takes a CPU from the
+ * what computes there would hold up the client, too: by a turn of the system's, 3 to 4 ms, which is more than what is
+ * to be seen. So the client goes first (SCHED_FIFO) where that is allowed, as if it were the network: it takes a CPU from the
  * servers when a request is due or an answer has come, a tenth of one altogether, and never waits for them. With
  * --fair it has no priority. `late_p99` says how late it sent: a p99 of that size is the client's, not the server's.
  *
@@ -202,37 +202,53 @@ static void add_server(struct plan *p, const char *label, const char *command)
     p->command[p->commands++] = command;
 }
 
+/* False when there is no such option. */
+static bool read_flag(const char *word, struct plan *p, struct stall_scene *s)
+{
+    bool *flag = strcmp(word, "--even") == 0   ? &s->even
+                 : strcmp(word, "--away") == 0 ? &s->away
+                 : strcmp(word, "--fair") == 0 ? &p->fair
+                                               : NULL;
+    if (flag != NULL)
+        *flag = true;
+    return flag != NULL;
+}
+
+static bool read_value(const char *word, const char *value, struct plan *p, struct stall_scene *s)
+{
+    if (value == NULL)
+        return false;
+    if (strcmp(word, "--conns") == 0)
+        s->conns = (unsigned)strtoul(value, NULL, 10);
+    else if (strcmp(word, "--rate") == 0)
+        s->rate = (unsigned)strtoul(value, NULL, 10);
+    else if (strcmp(word, "--ms") == 0)
+        s->job_ms = strtod(value, NULL);
+    else if (strcmp(word, "--load") == 0)
+        s->load = strtod(value, NULL) / 100;
+    else if (strcmp(word, "--seconds") == 0)
+        p->seconds = strtod(value, NULL);
+    else if (strcmp(word, "--plot") == 0)
+        p->plot = value;
+    else if (strcmp(word, "--server") == 0 && strstr(value, "=/") != NULL && p->commands < STALL_SERVERS_MAX)
+        add_server(p, value, strstr(value, "=/") + 1);
+    else
+        return false;
+    return true;
+}
+
+/* Sets `one` when one scene is described. */
 static void read_own(int argc, char **argv, const char *more, struct plan *p, struct stall_scene *s, bool *one)
 {
+    static const char *const of_scene[] = {"--conns", "--ms", "--load", "--even", "--away"};
     for (int i = 1; i < argc; i++) {
-        const char *word = argv[i], *value = argv[i + 1];
-        bool *flag = strcmp(word, "--even") == 0   ? &s->even
-                     : strcmp(word, "--away") == 0 ? &s->away
-                     : strcmp(word, "--fair") == 0 ? &p->fair
-                                                   : NULL;
-        bool alone = flag != NULL;
-        if (!alone && value == NULL)
+        for (unsigned k = 0; k < sizeof of_scene / sizeof *of_scene; k++)
+            *one |= strcmp(argv[i], of_scene[k]) == 0;
+        if (read_flag(argv[i], p, s))
+            continue;
+        if (!read_value(argv[i], argv[i + 1], p, s))
             bench_usage(argv[0], more);
-        *one |= (alone && flag != &p->fair) || strcmp(word, "--conns") == 0 || strcmp(word, "--ms") == 0 || strcmp(word, "--load") == 0;
-        i += !alone;
-        if (alone)
-            *flag = true;
-        else if (strcmp(word, "--conns") == 0)
-            s->conns = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(word, "--rate") == 0)
-            s->rate = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(word, "--ms") == 0)
-            s->job_ms = strtod(value, NULL);
-        else if (strcmp(word, "--load") == 0)
-            s->load = strtod(value, NULL) / 100;
-        else if (strcmp(word, "--seconds") == 0)
-            p->seconds = strtod(value, NULL);
-        else if (strcmp(word, "--plot") == 0)
-            p->plot = value;
-        else if (strcmp(word, "--server") == 0 && strstr(value, "=/") != NULL && p->commands < STALL_SERVERS_MAX)
-            add_server(p, value, strstr(value, "=/") + 1);
-        else
-            bench_usage(argv[0], more);
+        i++;
     }
     if (s->conns == 1 || s->conns > STALL_CONNS_MAX || s->job_ms <= 0 || s->load < 0 || s->load > 16)
         bench_die("stall: --conns takes 2 to %d, --ms more than 0, --load 0 to 1600", STALL_CONNS_MAX);

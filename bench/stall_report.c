@@ -9,7 +9,7 @@ static const double bar_load = 0.64, bar_p99 = 0.5, bar_p999 = 1.0, bar_without_
  * less are nothing. */
 static const double bar_answered = 1.001;
 
-/* The first that has it is weft; of the peers, the one whose median is the lowest, or of what was answered the highest. */
+/* Of the peers, the one whose median is the lowest; or the highest, of what was answered. NULL for none. */
 static const struct stall_contender *best_peer(const struct stall_results *r, unsigned scene, enum stall_metric m)
 {
     const struct stall_contender *best = NULL;
