@@ -58,10 +58,13 @@ int wf_config_read(weft_config *c, const weft_config *given)
         }
         c->workers = (unsigned)n;
     }
-    if (read_time("WEFT_STALL_MS", "milliseconds", WEFT_MSEC, &c->stall_ns) < 0 ||
+    int64_t stall_ns = -1;
+    if (read_time("WEFT_STALL_MS", "milliseconds", WEFT_MSEC, &stall_ns) < 0 ||
         read_time("WEFT_SPILL_MS", "milliseconds", WEFT_MSEC, &c->spill_ns) < 0 ||
         read_time("WEFT_SPIN_US", "microseconds", WEFT_USEC, &c->spin_ns) < 0)
         return -EINVAL;
+    if (stall_ns >= 0)
+        c->stall_ns = stall_ns ? stall_ns : -1;
     if (ring < 0 || ring > WEFT_RING_DEFER || driver < 0 || driver > WEFT_DRIVER_SOFT)
         return -EINVAL;
     c->ring = (weft_ring_mode)ring;
@@ -73,7 +76,7 @@ int wf_config_read(weft_config *c, const weft_config *given)
     if (!c->stack_size)
         c->stack_size = STACK_SIZE_DEFAULT;
     bool fine = c->workers <= WF_TOPOLOGY_WORKERS_MAX && c->offload_max <= WF_OFFLOAD_THREADS_MAX &&
-                c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->stall_ns >= 0 &&
-                c->spill_ns >= 0 && c->spin_ns >= 0 && c->spin_ns <= SPIN_MAX_NS;
+                c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->spill_ns >= 0 &&
+                c->spin_ns >= 0 && c->spin_ns <= SPIN_MAX_NS;
     return fine ? 0 : -EINVAL;
 }

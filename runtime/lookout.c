@@ -33,8 +33,10 @@ void wf_lookout_mark(weft_runtime *rt, int64_t now)
     for (unsigned i = 0; i < rt->worker_count; i++) {
         struct wf_worker *v = &rt->workers[i];
         note(v, now);
-        if (wf_lookout_stands_still(v, now))
+        if (wf_lookout_stands_still(v, now)) {
             stalled = v->index + 1;
+            wf_store(&v->overran, wf_load(&v->seen.seq, relaxed), relaxed);
+        }
     }
     if (stalled != wf_load(&rt->stalled, relaxed)) /* else the line stays where it is read */
         wf_store(&rt->stalled, stalled, relaxed);
@@ -86,7 +88,7 @@ int64_t wf_lookout_until(struct wf_worker *w)
     weft_runtime *rt = w->rt;
     if (rt->worker_count == 1)
         return INT64_MAX;
-    if (wf_load(&rt->idle.asleep, relaxed) >= rt->worker_count) {
+    if (wf_idle_asleep(&rt->idle) >= rt->worker_count) {
         wf_lookout_resign(w);
         return INT64_MAX;
     }

@@ -62,7 +62,7 @@ void wf_offload_allow_spin(struct wf_offload *o, struct wf_idle *workers, unsign
 /* Is there a CPU for the caller, awake, beside all others who are awake? A hint. */
 static inline bool wf_offload_has_cpu(struct wf_offload *o)
 {
-    unsigned workers = o->workers->workers - wf_load(&o->workers->asleep, relaxed);
+    unsigned workers = o->workers->workers - wf_idle_asleep(o->workers);
     return workers + wf_load(&o->awake, relaxed) <= wf_load(&o->cpus, relaxed);
 }
 

@@ -3,6 +3,7 @@
  *     spawned, on a worker              into its queue; into its nest, if the queue is very long
  *     woken, on a worker                into its slot: it runs next, and what was there goes into the queue
  *     woken by what w has collected     into its queue, in the order of arrival
+ *     of low priority (slice.h)         to its like, on the same worker
  *     from elsewhere; pinned to another into that worker's inbox, and the worker is woken
  *
  * Whoever puts the first task into an empty queue wakes a worker that sleeps: idle.h. */
@@ -73,7 +74,10 @@ void wf_worker_ready(weft_task *t)
     if (is_pinned(t)) {
         wf_worker_append_pinned(w, t);
     } else if (w->collecting) {
-        wf_queue_push(&w->queue, t); /* whoever collects wakes others once, at the end */
+        wf_worker_append(w, t); /* whoever collects wakes others once, at the end */
+    } else if (WF_UNLIKELY(wf_slice_is_low(t))) {
+        wf_worker_append(w, t);
+        wf_worker_wake_one(w);
     } else {
         weft_task *before = wf_queue_slot(&w->queue, t);
         if (before && wf_queue_push(&w->queue, before))

@@ -33,7 +33,7 @@ static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
 {
     for (weft_task *t = wf_inbox_take(in), *next; t; t = next) {
         next = t->next;
-        wf_queue_push(&w->queue, t);
+        wf_worker_append(w, t);
     }
 }
 
@@ -258,9 +258,10 @@ static void park(struct wf_worker *w, int64_t deadline)
     WF_COUNT(w->parks);
     if (timer < deadline)
         deadline = timer;
-    wf_store(&w->quiet, deadline == INT64_MAX && !wf_load(&w->driver->inflight, relaxed), relaxed); /* a hint */
+    bool quiet = deadline == INT64_MAX && !wf_load(&w->driver->inflight, relaxed);
+    wf_store(&w->rest, quiet ? WF_REST_QUIET : WF_REST_UNTIL, relaxed);
     wf_driver_park(w->driver, deadline);
-    wf_store(&w->quiet, false, relaxed);
+    wf_store(&w->rest, WF_REST_NOT, relaxed); /* seen by who sees it asleep the next time (I5) */
     w->collecting = false;
 }
 

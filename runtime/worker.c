@@ -103,7 +103,7 @@ WF_STEP struct wf_stack *stack_of(weft_task *t)
 /* At the queue's end. A call of its own for ThreadSanitizer: arrive is not observed, this must be. */
 OBSERVED static void push(struct wf_worker *w, weft_task *t)
 {
-    wf_queue_push(&w->queue, t);
+    wf_worker_append(w, t);
 }
 
 /* t is about to run on w. */
@@ -124,6 +124,8 @@ WF_STEP void arrive(struct wf_worker *w)
 {
     enum wf_left left = w->left;
     weft_task *t = w->left_task;
+    if (left == WF_LEFT_NOTHING)
+        return;
     w->left = WF_LEFT_NOTHING;
     switch (left) {
     case WF_LEFT_NOTHING: break;
@@ -160,11 +162,21 @@ static weft_task *pick_pinned(struct wf_worker *w)
     return t;
 }
 
-/* The next task that is at hand: the slot (not for ever), pinned ones, the queue. */
-OBSERVED static weft_task *pick(struct wf_worker *w)
+/* There are tasks aside of the ring: those of low priority have every eighth turn. */
+static weft_task *pick_low(struct wf_worker *w)
+{
+    return ++w->aside_picks % WF_TICK_LOW ? NULL : wf_queue_pop_low(&w->queue);
+}
+
+/* The next task that is at hand: the slot (not for ever), pinned ones, the queue; if there is nothing else, and
+ * low says so, also one of low priority before its turn. */
+OBSERVED static weft_task *pick(struct wf_worker *w, bool low)
 {
     weft_task *t = NULL;
     w->tick++;
+    bool aside = WF_UNLIKELY(wf_load(&w->queue.aside, relaxed));
+    if (aside && (t = pick_low(w)))
+        return t;
     if (wf_load(&w->queue.slot, relaxed)) {
         t = wf_queue_slot(&w->queue, NULL);
         if (t && ++w->slot_runs <= SLOT_RUNS_MAX)
@@ -175,18 +187,17 @@ OBSERVED static weft_task *pick(struct wf_worker *w)
     w->slot_runs = 0;
     if (w->pinned && (w->tick & 1))
         return pick_pinned(w); /* every other time, so that neither side starves */
-    bool nested = WF_UNLIKELY(wf_load(&w->queue.nested, relaxed));
-    if (nested && (w->tick & 2) && (t = wf_queue_pop_nest(&w->queue)))
+    if (aside && (w->tick & 2) && (t = wf_queue_pop_nest(&w->queue)))
         return t; /* the same: two in turn */
     t = wf_queue_pop(&w->queue);
-    if (!t && nested)
-        t = wf_queue_pop_nest(&w->queue);
+    if (!t && aside)
+        t = low ? wf_queue_pop_aside(&w->queue) : wf_queue_pop_nest(&w->queue);
     return t || !w->pinned ? t : pick_pinned(w);
 }
 
 weft_task *wf_worker_pick(struct wf_worker *w)
 {
-    return pick(w);
+    return pick(w, true);
 }
 
 /* Prepare a loop on a stack of its own, to begin with `first`. NULL: no memory; then the base loop does. */
@@ -220,7 +231,8 @@ WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft
     WF_COUNT(w->switches);
     wf_context_switch_aside(&stack_of(t)->context, to);
 
-    w = wf_worker_self(); /* perhaps another one, perhaps none: on a thread of the pool */
+    if (how != WF_LEFT_NOTHING) /* else it has stayed in this worker's queue, which nobody else takes from */
+        w = wf_worker_self(); /* perhaps another one, perhaps none: on a thread of the pool */
     if (WF_LIKELY(w)) {
         arrive(w);
         wf_side_take(t->side);
@@ -232,9 +244,9 @@ WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft
     }
 }
 
-WF_STEP weft_task *pick_unless_long(struct wf_worker *w)
+WF_STEP weft_task *pick_unless_long(struct wf_worker *w, bool low)
 {
-    return w->tick % WF_TICK_OUTSIDE ? pick(w) : NULL;
+    return w->tick % WF_TICK_OUTSIDE ? pick(w, low) : NULL;
 }
 
 WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left how)
@@ -242,7 +254,8 @@ WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left 
     if (how == WF_LEFT_BLOCKING)
         wf_side_give(&t->pool);
     wf_side_take(wf_side_of(&w->base));
-    leave_for(w, t, how, pick_unless_long(w));
+    wf_slice_end(w, t);
+    leave_for(w, t, how, pick_unless_long(w, true));
 }
 
 void wf_worker_suspend(weft_task *t)
@@ -278,7 +291,7 @@ WF_UNOBSERVED void wf_worker_return_from_pool(weft_task *t)
  * nothing is left to do by who comes. False: it is not that simple this time. */
 WF_STEP bool yield_alone(struct wf_worker *w, weft_task *t)
 {
-    if (!w->queue.alone || w->pinned || w->tick % WF_TICK_OUTSIDE == 0)
+    if (!w->queue.alone || w->pinned || w->tick % WF_TICK_OUTSIDE == 0 || wf_slice_counts(w, t))
         return false;
     weft_task *next = wf_queue_rotate(&w->queue, t);
     if (!next)
@@ -292,16 +305,20 @@ WF_STEP bool yield_alone(struct wf_worker *w, weft_task *t)
 
 WF_UNOBSERVED int weft_yield(void)
 {
-    struct wf_worker *w = wf_worker_require("weft_yield");
-    weft_task *t = wf_load(&w->current, relaxed);
+    struct wf_worker *w = wf_worker_self();
+    weft_task *t = w ? wf_load(&w->current, relaxed) : NULL;
+    if (WF_UNLIKELY(!t))
+        wf_worker_refuse("weft_yield");
     void *side = wf_side_take(wf_side_of(&w->base));
     wf_store(&t->state, WF_TASK_READY, relaxed);
     if (!yield_alone(w, t)) {
-        weft_task *next = pick_unless_long(w);
-        if (next || w->tick % WF_TICK_OUTSIDE == 0)
+        weft_task *next = pick_unless_long(w, wf_slice_is_low(t)); /* else it goes on itself */
+        if (next || w->tick % WF_TICK_OUTSIDE == 0) {
+            wf_slice_end(w, t);
             leave_for(w, t, WF_LEFT_YIELDED, next);
-        else
+        } else {
             wf_store(&t->state, WF_TASK_RUNNING, relaxed);
+        }
     }
     wf_side_take(side);
     return wf_scope_stop_reason(t); /* after giving way: a loop that ignores it starves nobody */
@@ -348,7 +365,7 @@ WF_UNOBSERVED static void loop(void *arg)
     w->first = NULL;
     for (;;) {
         if (!t && w->tick % WF_TICK_OUTSIDE)
-            t = pick(w);
+            t = pick(w, true);
         if (!t)
             t = wf_worker_find(w);
         if (!t || stack_of(t) || wf_spills_back(t))

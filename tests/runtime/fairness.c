@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TICK_NS = 1 << WF_WHEEL_TICK_BITS }; /* a timer is due when the wheel's tick is over in which its deadline lies */
+enum { TICK_NS = 1 << WF_WHEEL_TICK_BITS }; /* a timer is due at the end of the tick in which its deadline lies */
 enum { CROWD = 10000, TICK_OUTSIDE = 64, EVENTS = 20, BOUND = CROWD + 8 * TICK_OUTSIDE };
 
 /* One worker plays it, so words are atomic only for ThreadSanitizer, to which a switch orders nothing. */

@@ -248,6 +248,29 @@ TEST(queue, has_a_nest_where_the_latest_family_comes_first_and_its_eldest_before
     free_queue(to);
 }
 
+TEST(queue, keeps_the_low_ones_in_order_for_who_finds_nothing_else)
+{
+    struct wf_queue *q = new_queue(0), *to = new_queue(0);
+    for (unsigned i = 0; i < 3; i++)
+        wf_queue_push_low(q, &task[i]);
+    CHECK_EQ(wf_queue_count_all(q), 3);
+    CHECK(wf_queue_any(q));
+    CHECK(wf_queue_nest(q, &task[8], 1));
+    push_range(q, 9, 10);
+    CHECK(wf_queue_pop_nest(q) == &task[8] && wf_queue_pop_nest(q) == NULL);
+    CHECK(wf_queue_nest(q, &task[8], 2));
+    CHECK(wf_queue_steal(q, to, WF_QUEUE_MOVED) == &task[9]);
+    CHECK(wf_queue_steal(q, to, WF_QUEUE_MOVED) == &task[8]);
+    CHECK(wf_queue_steal(q, to, WF_QUEUE_MOVED) == &task[0]);
+    CHECK(wf_queue_pop_aside(q) == &task[1]);
+    CHECK(wf_queue_pop_low(q) == &task[2]);
+    CHECK(wf_queue_pop_low(q) == NULL && wf_queue_pop_aside(q) == NULL && !wf_queue_any(q));
+    wf_queue_push_low(q, &task[3]); /* after it has been empty */
+    CHECK(wf_queue_pop_low(q) == &task[3]);
+    free_queue(q);
+    free_queue(to);
+}
+
 TEST(queue, has_no_room_in_its_nest_for_more_than_a_few_of_a_family)
 {
     struct wf_queue *q = new_queue(0);

@@ -103,7 +103,6 @@ TEST(run, refuses_configurations_out_of_range)
         {.offload_max = 1025},
         {.stack_size = 1},
         {.stack_size = ((size_t)1 << 30) + 1},
-        {.stall_ns = -1},
         {.spin_ns = -1},
         {.spin_ns = WEFT_MSEC + 1},
         {.ring = (weft_ring_mode)7},

@@ -62,15 +62,17 @@ typedef struct weft_config {
     weft_driver driver;
     int64_t spin_ns;      /* how long an idle worker looks on before it sleeps, at most 1 ms; default: not at all.
                              It answers sooner then, and uses its CPU instead of leaving it */
-    int64_t stall_ns;     /* report a task that holds its worker past this; default: off */
+    int64_t stall_ns;     /* report a task that holds its worker past this; default: 1 s; below 0, or WEFT_STALL_MS=0:
+                             never. Who watches sleeps while all workers do */
     void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
                                                               lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall, on_deadlock */
     int64_t spill_ns;     /* let a task that has waited this long (up to twice) in weft_sleep() or for a descriptor give
                            * its stack back meanwhile; default: off. See above */
-    void (*on_deadlock)(void *ctx); /* with stall_ns: for so long all tasks have waited, and no timer, request or job is
-                                     * under way that could end it, so only a thread of your own can. On the watchdog's
-                                     * thread, once until something happens. Default: a few lines on stderr */
+    void (*on_deadlock)(void *ctx); /* for stall_ns all tasks have waited, and no timer, request or job is under way
+                                     * that could end it, so only a thread of your own can. On the watchdog's thread,
+                                     * once until something happens. Default: a few lines on stderr; but if stall_ns was
+                                     * not given either, only when the process has no thread but weft's */
 } weft_config;
 
 /* What the runtime has done so far; every count only grows. */
@@ -86,6 +88,8 @@ typedef struct weft_stats {
     uint64_t served;       /* of these, how many were collected by a worker that does not own the ring */
     uint64_t spills;       /* stacks given back while their task waited (spill_ns) */
     uint64_t restores;     /* ... and filled again, as it was to go on */
+    uint64_t stalls;       /* tasks that were found to hold their worker (stall_ns) */
+    uint64_t deadlocks;    /* times that nothing could go on, and that was said */
 } weft_stats;
 
 WEFT_BEGIN
