@@ -19,9 +19,9 @@
  * another. A server that is not measured waits. All servers compute the same turns of the same loop, as many as take
  * the time here; `turn` says what one takes each of them.
  *
- * The servers have the first two CPUs. With more than two, the client has the rest. With just two it shares theirs, and
- * what computes there would hold up the client, too: by a turn of the system's, 3 to 4 ms, which is more than what is
- * to be seen. So the client goes first (SCHED_FIFO) where that is allowed, as if it were the network: it takes a CPU from the
+ * The servers have the first two CPUs. With more than two, the client has the rest. With just two it shares them, and
+ * what computes there would hold it up, too: by a turn of the system's, 3 to 4 ms, which is more than what is to be
+ * seen. So the client goes first (SCHED_FIFO) where that is allowed, as if it were the network: it takes a CPU from the
  * servers when a request is due or an answer has come, a tenth of one altogether, and never waits for them. With
  * --fair it has no priority. `late_p99` says how late it sent: a p99 of that size is the client's, not the server's.
  *
