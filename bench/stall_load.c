@@ -19,13 +19,14 @@
  * another. A server that is not measured waits. All servers compute the same turns of the same loop, as many as take
  * the time here; `turn` says what one takes each of them.
  *
- * The servers have the first two CPUs. With more than two, the client has the rest; with just two it shares theirs, and
- * then computing takes a CPU from the client as well, which has to wait for the system to give it another. That is in
- * every latency of everybody. `late_p99` says how late the client sent: a p99 of that size is the client's, not the
- * server's.
+ * The servers have the first two CPUs. With more than two, the client has the rest. With just two it shares them, and
+ * what computes there would hold it up, too: by a turn of the system's, 3 to 4 ms, which is more than what is to be
+ * seen. So the client goes first (SCHED_FIFO) where that is allowed, as if it were the network: it takes a CPU from the
+ * servers when a request is due or an answer has come, a tenth of one altogether, and never waits for them. With
+ * --fair it has no priority. `late_p99` says how late it sent: a p99 of that size is the client's, not the server's.
  *
- *     stall_load [--conns N] [--rate N] [--ms MS] [--load PERCENT] [--even] [--away] [--seconds S] [--plot FILE]
- *                [--server LABEL=COMMAND]...
+ *     stall_load [--conns N] [--rate N] [--ms MS] [--load PERCENT] [--even] [--away] [--seconds S] [--fair]
+ *                [--plot FILE] [--server LABEL=COMMAND]...
  *
  * --conns, --ms, --load, --even and --away ask for one scene, beside stall_0. --server measures one more under that
  * name, as in echo_load. The curves go to FILE, or to stall.svg beside this program. */
@@ -37,25 +38,18 @@
 #include <sys/wait.h>
 #include <weft.h>
 
-enum { WORKERS = 2, CONNS = 64, RATE = 4000, TURNS_MEASURED = 1000000 };
+enum { WORKERS = STALL_WORKERS, CONNS = 64, RATE = 4000, TURNS_MEASURED = 1000000 };
 #define LEAD 0.2 /* of the time that is measured goes before it */
-#define WITHOUT_RESCUE "weft-no-rescue"
 
-static const struct bench_metric metric[STALL_METRICS] = {
+const struct bench_metric stall_metric[STALL_METRICS] = {
     {"p50", "us", 0}, {"p99", "us", 0}, {"p99.9", "us", 0}, {"max", "us", 0}, {"answered", "%", 0},
     {"jobs_done", "%", 0}, {"late_p99", "us", 0}, {"server_cpu", "us/request", 0}};
-
-/* Bars, of weft by the best peer at 64 %; by itself without the rescue at 0 %; while offloading, by itself at 0 %. */
-static const double bar_load = 0.64, bar_p99 = 0.5, bar_p999 = 1.0, bar_without_rescue = 1.02, bar_ping = 2;
-/* And of what the best peer has answered in time by what weft has: a few requests of the last milliseconds more or
- * less are nothing. */
-static const double bar_answered = 1.001;
 
 struct plan {
     struct bench_options o;
     double seconds;
     double turn_ns;
-    bool first; /* the client goes before everybody else */
+    bool fair; /* the client has no priority */
     const char *label[STALL_SERVERS_MAX], *command[STALL_SERVERS_MAX], *plot;
     unsigned commands;
 };
@@ -163,99 +157,6 @@ static void measure_all(struct stall_results *r, unsigned scene, unsigned round,
     free(s.request);
 }
 
-/* Reporting. */
-
-/* The first that has it is weft; of the peers, the one whose median is the lowest, or of what was answered the highest. */
-static const struct stall_contender *best_peer(const struct stall_results *r, unsigned scene, enum stall_metric m)
-{
-    const struct stall_contender *best = NULL;
-    for (unsigned i = 1; i < r->contenders; i++) {
-        const struct stall_contender *c = &r->contender[i];
-        if (!stall_is_peer(c) || c->cell[scene].figure[m].n == 0)
-            continue;
-        double it = bench_median(&c->cell[scene].figure[m]);
-        double so_far = best != NULL ? bench_median(&best->cell[scene].figure[m]) : 0;
-        if (best == NULL || (m == STALL_ANSWERED ? it > so_far : it < so_far))
-            best = c;
-    }
-    return best;
-}
-
-static const struct stall_contender *find(const struct stall_results *r, const char *who)
-{
-    for (unsigned i = 0; i < r->contenders; i++)
-        if (strcmp(r->contender[i].it.peer.who, who) == 0)
-            return &r->contender[i];
-    return NULL;
-}
-
-static void report_ratio(const char *name, double bar, const struct bench_figure *above,
-                         const struct bench_figure *below)
-{
-    struct bench_figure ratio = {.bench = above->bench, .who = "weft", .version = weft_version(), .metric = name,
-                                 .unit = "x", .workers = WORKERS, .bar = bar};
-    bench_ratio(&ratio, above, below);
-    bench_report(&ratio);
-}
-
-/* weft by the best peer; what was answered the other way round, so that less is better there, too. */
-static void report_best(const struct stall_results *r, unsigned scene, enum stall_metric m, double bar)
-{
-    char name[128];
-    const struct stall_contender *best = best_peer(r, scene, m);
-    const struct stall_scene *s = &r->scene[scene];
-    if (best == NULL)
-        return;
-    const struct bench_figure *ours = &r->contender[0].cell[scene].figure[m], *theirs = &best->cell[scene].figure[m];
-    bar = fabs(s->load - bar_load) < 1e-6 && !s->away ? bar : 0;
-    if (m == STALL_ANSWERED) {
-        snprintf(name, sizeof name, "%s_of_%s_by_weft", metric[m].name, best->it.peer.who);
-        report_ratio(name, bar, theirs, ours);
-    } else {
-        snprintf(name, sizeof name, "%s_by_best_%s", metric[m].name, best->it.peer.who);
-        report_ratio(name, bar, ours, theirs);
-    }
-}
-
-static void report(const struct stall_results *r, unsigned scene)
-{
-    const struct stall_contender *without = find(r, WITHOUT_RESCUE), *weft = &r->contender[0];
-    const struct stall_cell *ours = &weft->cell[scene];
-    for (int m = 0; m < STALL_METRICS; m++)
-        for (unsigned i = 0; i < r->contenders; i++)
-            bench_report(&r->contender[i].cell[scene].figure[m]);
-    report_best(r, scene, STALL_P99, bar_p99);
-    report_best(r, scene, STALL_P999, bar_p999);
-    report_best(r, scene, STALL_ANSWERED, bar_answered);
-    if (without != NULL && r->scene[scene].load <= 0) {
-        report_ratio("server_cpu_by_no_rescue", bar_without_rescue, &ours->figure[STALL_CPU],
-                     &without->cell[scene].figure[STALL_CPU]);
-        report_ratio("p50_by_no_rescue", bar_without_rescue, &ours->figure[STALL_P50],
-                     &without->cell[scene].figure[STALL_P50]);
-    }
-    if (r->scene[scene].away && r->scene[scene].even)
-        report_ratio("ping_p99_by_idle", bar_ping, &ours->figure[STALL_P99], &weft->cell[0].figure[STALL_P99]);
-}
-
-static void table(const struct stall_results *r, unsigned scene)
-{
-    const struct stall_scene *s = &r->scene[scene];
-    printf("\n%s: %u connections, %u innocent requests a second", s->name, s->conns, s->rate);
-    if (s->load > 0)
-        printf(", and computing of %g ms%s%s, %.0f %% of a worker", s->job_ms, s->even ? " at even intervals" : "",
-               s->away ? ", offloaded" : "", s->load * 100);
-    printf("\n  %-20s %9s %9s %9s %9s %8s %7s %8s\n", "latency, ms", "p50", "p99", "p99.9", "max", "answered", "jobs",
-           "late p99");
-    for (unsigned i = 0; i < r->contenders; i++) {
-        const struct bench_figure *f = r->contender[i].cell[scene].figure;
-        printf("  %-20s %9.3f %9.3f %9.3f %9.3f %6.1f %% %5.0f %% %8.3f\n", r->contender[i].it.peer.who,
-               bench_median(&f[STALL_P50]) / 1e3, bench_median(&f[STALL_P99]) / 1e3,
-               bench_median(&f[STALL_P999]) / 1e3, bench_median(&f[STALL_MAX]) / 1e3,
-               bench_median(&f[STALL_ANSWERED]), bench_median(&f[STALL_JOBS]),
-               bench_median(&f[STALL_LATE]) / 1e3);
-    }
-}
-
 /* Planning. */
 
 static void name_scene(struct stall_scene *s)
@@ -301,37 +202,53 @@ static void add_server(struct plan *p, const char *label, const char *command)
     p->command[p->commands++] = command;
 }
 
+/* False when there is no such option. */
+static bool read_flag(const char *word, struct plan *p, struct stall_scene *s)
+{
+    bool *flag = strcmp(word, "--even") == 0   ? &s->even
+                 : strcmp(word, "--away") == 0 ? &s->away
+                 : strcmp(word, "--fair") == 0 ? &p->fair
+                                               : NULL;
+    if (flag != NULL)
+        *flag = true;
+    return flag != NULL;
+}
+
+static bool read_value(const char *word, const char *value, struct plan *p, struct stall_scene *s)
+{
+    if (value == NULL)
+        return false;
+    if (strcmp(word, "--conns") == 0)
+        s->conns = (unsigned)strtoul(value, NULL, 10);
+    else if (strcmp(word, "--rate") == 0)
+        s->rate = (unsigned)strtoul(value, NULL, 10);
+    else if (strcmp(word, "--ms") == 0)
+        s->job_ms = strtod(value, NULL);
+    else if (strcmp(word, "--load") == 0)
+        s->load = strtod(value, NULL) / 100;
+    else if (strcmp(word, "--seconds") == 0)
+        p->seconds = strtod(value, NULL);
+    else if (strcmp(word, "--plot") == 0)
+        p->plot = value;
+    else if (strcmp(word, "--server") == 0 && strstr(value, "=/") != NULL && p->commands < STALL_SERVERS_MAX)
+        add_server(p, value, strstr(value, "=/") + 1);
+    else
+        return false;
+    return true;
+}
+
+/* Sets `one` when one scene is described. */
 static void read_own(int argc, char **argv, const char *more, struct plan *p, struct stall_scene *s, bool *one)
 {
+    static const char *const of_scene[] = {"--conns", "--ms", "--load", "--even", "--away"};
     for (int i = 1; i < argc; i++) {
-        const char *word = argv[i], *value = argv[i + 1];
-        bool *flag = strcmp(word, "--even") == 0    ? &s->even
-                     : strcmp(word, "--away") == 0  ? &s->away
-                     : strcmp(word, "--first") == 0 ? &p->first
-                                                    : NULL;
-        bool alone = flag != NULL;
-        if (!alone && value == NULL)
+        for (unsigned k = 0; k < sizeof of_scene / sizeof *of_scene; k++)
+            *one |= strcmp(argv[i], of_scene[k]) == 0;
+        if (read_flag(argv[i], p, s))
+            continue;
+        if (!read_value(argv[i], argv[i + 1], p, s))
             bench_usage(argv[0], more);
-        *one |= (alone && flag != &p->first) || strcmp(word, "--conns") == 0 || strcmp(word, "--ms") == 0 || strcmp(word, "--load") == 0;
-        i += !alone;
-        if (alone)
-            *flag = true;
-        else if (strcmp(word, "--conns") == 0)
-            s->conns = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(word, "--rate") == 0)
-            s->rate = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(word, "--ms") == 0)
-            s->job_ms = strtod(value, NULL);
-        else if (strcmp(word, "--load") == 0)
-            s->load = strtod(value, NULL) / 100;
-        else if (strcmp(word, "--seconds") == 0)
-            p->seconds = strtod(value, NULL);
-        else if (strcmp(word, "--plot") == 0)
-            p->plot = value;
-        else if (strcmp(word, "--server") == 0 && strstr(value, "=/") != NULL && p->commands < STALL_SERVERS_MAX)
-            add_server(p, value, strstr(value, "=/") + 1);
-        else
-            bench_usage(argv[0], more);
+        i++;
     }
     if (s->conns == 1 || s->conns > STALL_CONNS_MAX || s->job_ms <= 0 || s->load < 0 || s->load > 16)
         bench_die("stall: --conns takes 2 to %d, --ms more than 0, --load 0 to 1600", STALL_CONNS_MAX);
@@ -359,7 +276,7 @@ static bool has_rescue(void)
 static struct plan read_plan(int argc, char **argv, struct stall_results *r)
 {
     static const char more[] = "[--conns N] [--rate N] [--ms MS] [--load PERCENT] [--even] [--away] [--seconds S]"
-                               " [--first] [--plot FILE] [--server LABEL=COMMAND]...";
+                               " [--fair] [--plot FILE] [--server LABEL=COMMAND]...";
     static char without[4200], plot[4200];
     struct plan p = {.command = {"stall"}, .commands = 1, .plot = plot};
     struct stall_scene s = {.job_ms = 10, .load = 0.64};
@@ -368,9 +285,9 @@ static struct plan read_plan(int argc, char **argv, struct stall_results *r)
     snprintf(without, sizeof without, "/usr/bin/env WEFT_RESCUE=off %s/stall", bench_folder());
     snprintf(plot, sizeof plot, "%s/stall.svg", bench_folder());
     if (has_rescue())
-        add_server(&p, WITHOUT_RESCUE, without);
+        add_server(&p, STALL_WITHOUT_RESCUE, without);
     else
-        printf("%s: this weft has none that could be left out\n", WITHOUT_RESCUE);
+        printf("%s: this weft has none that could be left out\n", STALL_WITHOUT_RESCUE);
     for (unsigned i = 0; i < 4 && p.o.peers; i++)
         add_server(&p, NULL, (const char *const[]){"peers/tokio_peer stall 2", "peers/go_stall 2",
                                                    "peers/boost_stall 2", "peers/uv_stall 2"}[i]);
@@ -404,8 +321,8 @@ static void start(struct stall_results *r, const struct plan *p, unsigned i)
     for (unsigned k = 0; k < r->scenes; k++)
         for (int m = 0; m < STALL_METRICS; m++) {
             f.bench = r->scene[k].name;
-            f.metric = metric[m].name;
-            f.unit = metric[m].unit;
+            f.metric = stall_metric[m].name;
+            f.unit = stall_metric[m].unit;
             c->cell[k].figure[m] = f;
         }
     r->contenders++;
@@ -443,23 +360,18 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < p.commands; i++)
         start(&r, &p, i);
     bool shares = bench_pin(WORKERS, CPU_SETSIZE) == 0;
-    if (p.first && sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}) != 0)
-        bench_die("stall: --first is not allowed: %s", strerror(errno));
+    bool first = !p.fair && sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}) == 0;
     p.turn_ns = calibrate();
-    printf("a turn of the loop takes %.3f ns; the client %s\n", p.turn_ns,
-           shares ? "shares its CPUs with the servers" : "has CPUs of its own");
+    printf("a turn of the loop takes %.3f ns; the client %s, %s\n", p.turn_ns,
+           shares ? "shares the servers' CPUs" : "has CPUs of its own",
+           first ? "and goes first there" : "and waits for its turn there like everybody");
     for (unsigned round = p.o.quick ? 1 : 0; round <= p.o.rounds; round++) {
         for (unsigned i = 0; i < r.contenders && round > 0; i++)
             bench_add(&r.contender[i].turn, stall_turn_ns(&r.contender[i].it.peer, TURNS_MEASURED, 5));
         for (unsigned k = 0; k < r.scenes; k++)
             measure_all(&r, k, round, &p);
     }
-    for (unsigned i = 0; i < r.contenders; i++)
-        bench_report(&r.contender[i].turn);
-    for (unsigned k = 0; k < r.scenes; k++)
-        report(&r, k);
-    for (unsigned k = 0; k < r.scenes; k++)
-        table(&r, k);
+    stall_report(&r);
     stall_plot(&r, p.plot);
     for (unsigned i = 0; i < r.contenders; i++)
         bench_peer_stop(&r.contender[i].it.peer);

@@ -136,7 +136,8 @@ static void draw_stall_curves(FILE *out, const struct ct_results *r)
         [CT_STALL_SEQ] = {.name = "sequential: one thread", .stroke = SVG_GREY, .dash = "1.5 3", .width = 2},
         [CT_STALL_CONC] = {.name = "concurrent: one worker", .stroke = SVG_RED, .width = 2.6},
         [CT_STALL_PAR] = {.name = "parallel: all workers", .stroke = SVG_GREEN, .width = 2.6},
-        [CT_STALL_OFFLOAD] = {.name = "offload: 1 worker + pool", .stroke = SVG_SOLID, .dash = "5 2 1.5 2", .width = 2}};
+        [CT_STALL_OFFLOAD] = {
+            .name = "offload: 1 worker + pool", .stroke = SVG_SOLID, .dash = "5 2 1.5 2", .width = 2}};
     int64_t *all[CT_STALLS];
     for (int i = 0; i < CT_STALLS; i++)
         curves[i].all = all[i] = ct_ping_merged(&r->stalls[i], &curves[i].n);
