@@ -39,8 +39,8 @@ static unsigned threads_with(int64_t stall_ns)
 
 static void count_with_and_without(void)
 {
+    CHECK(threads_with(0) > 0); /* sanitizers have one of their own beside the first */
     unsigned before = wf_thread_count();
-    CHECK(before > 0);
     CHECK_EQ(threads_with(0), before + 1);
     CHECK_EQ(threads_with(WEFT_SEC), before + 1);
     CHECK_EQ(threads_with(-1), before);
