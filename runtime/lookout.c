@@ -3,48 +3,83 @@
 
 #include "runtime/platform/clock.h"
 
-/* A lookout sleeps twice as long each time, up to this. It serves who has run one task for so long. */
-static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, LOOKOUT_MAX_NS = 4 * WEFT_MSEC;
+/* Who has run one task for so long stands still; between two helps to it. */
+static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, HELPED_NS = 100 * WEFT_USEC;
 
-/* v has run the same task for a while: do what it cannot do meanwhile. */
-static void serve(struct wf_worker *w, struct wf_worker *v, int64_t now)
+/* A lookout sleeps twice as long each time, up to this; but not while it knows of somebody who stands still. */
+static const int64_t LOOKOUT_MAX_NS = 4 * WEFT_MSEC;
+
+/* ---- who stands still ---- */
+
+/* Look at v, for who sees it stand still later. */
+static void note(struct wf_worker *v, int64_t now)
 {
+    uint64_t seq = wf_load(&v->run_seq, relaxed);
+    if (seq != wf_load(&v->seen.seq, relaxed)) {
+        wf_store(&v->seen.since_ns, now, relaxed);
+        wf_store(&v->seen.seq, seq, relaxed);
+    }
+}
+
+bool wf_lookout_stands_still(struct wf_worker *v, int64_t now)
+{
+    return wf_load(&v->current, relaxed) && wf_load(&v->run_seq, relaxed) == wf_load(&v->seen.seq, relaxed) &&
+           now - wf_load(&v->seen.since_ns, relaxed) >= STOOD_STILL_NS;
+}
+
+void wf_lookout_mark(weft_runtime *rt, int64_t now)
+{
+    uint32_t stalled = 0;
+    for (unsigned i = 0; i < rt->worker_count; i++) {
+        struct wf_worker *v = &rt->workers[i];
+        note(v, now);
+        if (wf_lookout_stands_still(v, now)) {
+            stalled = v->index + 1;
+            wf_store(&v->overran, wf_load(&v->seen.seq, relaxed), relaxed);
+        }
+    }
+    if (stalled != wf_load(&rt->stalled, relaxed)) /* else the line stays where it is read */
+        wf_store(&rt->stalled, stalled, relaxed);
+}
+
+/* ---- help ---- */
+
+bool wf_lookout_serve(struct wf_worker *w, struct wf_worker *v, int64_t now)
+{
+    int64_t again = wf_load(&v->seen.again_ns, relaxed);
+    if (now < again || !wf_cas(&v->seen.again_ns, &again, now + HELPED_NS, relaxed))
+        return false;
+    bool collecting = w->collecting;
     w->collecting = true;
     wf_wheel_fire(&v->wheel, now);
     if (wf_driver_due(v->driver) || wf_driver_watching(v->driver))
         wf_driver_serve(v->driver);
-    w->collecting = false;
+    w->collecting = collecting;
+    return true;
 }
 
 void wf_lookout_look(struct wf_worker *w, int64_t now)
 {
     weft_runtime *rt = w->rt;
-    for (unsigned i = 0; i < rt->worker_count; i++) {
-        struct wf_worker *v = &rt->workers[i];
-        if (v == w || !wf_load(&v->current, relaxed))
-            continue;
-        uint64_t seq = wf_load(&v->run_seq, relaxed);
-        if (seq != v->seen.seq) {
-            v->seen.seq = seq;
-            v->seen.since_ns = now;
-        } else if (now - v->seen.since_ns >= STOOD_STILL_NS) {
-            serve(w, v, now);
-        }
-    }
+    wf_lookout_mark(rt, now);
+    for (unsigned i = 0; wf_load(&rt->stalled, relaxed) && i < rt->worker_count; i++)
+        if (&rt->workers[i] != w && wf_lookout_stands_still(&rt->workers[i], now))
+            wf_lookout_serve(w, &rt->workers[i], now);
 }
+
+/* ---- the post ---- */
 
 bool wf_lookout_is(struct wf_worker *w)
 {
     WF_ATOMIC(uint32_t) *post = &w->rt->lookout;
     uint32_t nobody = 0;
-    return wf_load(post, relaxed) == w->index + 1 || wf_cas(post, &nobody, w->index + 1, acquire); /* K1 */
+    return wf_load(post, relaxed) == w->index + 1 || wf_cas(post, &nobody, w->index + 1, relaxed);
 }
 
 void wf_lookout_resign(struct wf_worker *w)
 {
     uint32_t me = w->index + 1;
-    /* K2; kept: I3 comes between, but not if looking out has found work. */
-    wf_cas(&w->rt->lookout, &me, 0u, release);
+    wf_cas(&w->rt->lookout, &me, 0u, relaxed);
     w->lookout_ns = WF_LOOKOUT_FIRST_NS;
 }
 
@@ -59,6 +94,9 @@ int64_t wf_lookout_until(struct wf_worker *w)
     }
     if (!wf_lookout_is(w))
         return INT64_MAX;
-    w->lookout_ns = w->lookout_ns * 2 < LOOKOUT_MAX_NS ? w->lookout_ns * 2 : LOOKOUT_MAX_NS;
+    if (wf_load(&rt->stalled, relaxed))
+        w->lookout_ns = STOOD_STILL_NS;
+    else
+        w->lookout_ns = w->lookout_ns * 2 < LOOKOUT_MAX_NS ? w->lookout_ns * 2 : LOOKOUT_MAX_NS;
     return wf_clock_now() + w->lookout_ns;
 }

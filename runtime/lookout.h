@@ -1,21 +1,39 @@
-/* lookout.h - one worker that has nothing to do watches those that do.
+/* lookout.h - workers that stand still are watched, and helped.
  *
  * A worker that runs one task for long does nothing else meanwhile: its timers do not fire, what its tasks ask of the
  * kernel is not submitted, what the kernel answers is not collected. Its queue and inbox are open to thieves; for the
- * rest there is the lookout: one idle worker at a time, which sleeps in slices as long as anybody is awake. Whoever has
- * stood still for 200 us is served: the tasks that become ready so are the lookout's, and run at once.
+ * rest others do what it cannot: submit, collect, fire. What becomes ready so is theirs, and runs at once.
  *
- * Ordering: K1 the exchange that takes the post (acquire) <-> K2 the one that resigns it (release): what the last
- *           lookout has noted of the others (`seen`). */
+ *     who looks    one idle worker at a time, the lookout: it sleeps in slices as long as anybody is awake. And the
+ *                  watchdog, as all may be busy
+ *     what is seen whoever has run the same task for 200 us stands still. Whoever looks notes it (`seen`), and leaves
+ *                  a word in the runtime (`stalled`)
+ *     who helps    the lookout; and every worker that reads the word, as it looks outside every so often. One at a
+ *                  time, and not all the time (`seen.again_ns`)
+ *
+ * All of that are hints: to help a worker that does not stand still, or no more, is a waste and no harm, since whatever
+ * is done for it can be done by anyone at any time (driver.h, timer.h, queue.h).
+ *
+ * Ordering: none. Who helps, the exchange of again_ns decides; nothing is handed over by it. */
 #ifndef WF_LOOKOUT_H
 #define WF_LOOKOUT_H
 
 #include "runtime/worker.h"
 
+/* Look at all workers, and leave a word of one that stands still, or that none does. Any thread, every so often; seldom
+ * is late, but right. */
+void wf_lookout_mark(weft_runtime *rt, int64_t now);
+
+/* Has v been seen to stand still? */
+bool wf_lookout_stands_still(struct wf_worker *v, int64_t now);
+
+/* By w: do for v, which stands still, what it cannot do meanwhile. False: somebody has just done so. */
+bool wf_lookout_serve(struct wf_worker *w, struct wf_worker *v, int64_t now);
+
 /* Is w the lookout? It is from now on, if nobody was. */
 bool wf_lookout_is(struct wf_worker *w);
 
-/* By the lookout: look after those who have run one task for long. */
+/* By the lookout: look after those who stand still. */
 void wf_lookout_look(struct wf_worker *w, int64_t now);
 
 /* When w, which is about to sleep, is to look the next time; its bit among the sleepers is set, and a fence has

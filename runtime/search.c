@@ -1,6 +1,7 @@
 /* search.c - what a worker does when it has nothing at hand: look outside, steal, look out for the others, sleep.
  *
- *     outside   inbox, timers, ring: every so often anyway, always when there is nothing else
+ *     outside   inbox, timers, ring: every so often anyway, always when there is nothing else; and what is known to
+ *               stand still, if only we are there to help it
  *     steal     from the others, nearest first; not for a while, if the last thefts were not worth it
  *     look out  for the others, see lookout.h
  *     linger    for a moment, if a job of ours is with the offload pool: see offload.c
@@ -32,8 +33,42 @@ static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
 {
     for (weft_task *t = wf_inbox_take(in), *next; t; t = next) {
         next = t->next;
-        wf_queue_push(&w->queue, t);
+        wf_worker_append(w, t);
     }
+}
+
+/* Of what lies in v's queue half, and all that has just reached it: behind what lies in ours. */
+static void take_share(struct wf_worker *w, struct wf_worker *v)
+{
+    uint32_t share = wf_queue_count_all(&v->queue) / 2 + 1, taken = 0;
+    weft_task *t = wf_load(&v->queue.slot, relaxed) ? wf_queue_slot(&v->queue, NULL) : NULL;
+    if (t)
+        wf_queue_push(&w->queue, t);
+    if (wf_inbox_any(&v->inbox))
+        take_inbox(w, &v->inbox);
+    while (taken < share && taken < WF_QUEUE_MOVED && (t = wf_queue_steal(&v->queue, &w->queue, 1))) {
+        wf_queue_push(&w->queue, t);
+        taken++;
+    }
+    wf_add(&v->taken, taken, relaxed); /* a figure */
+}
+
+/* Somebody stands still, perhaps. Whoever does so has nobody but us, if all are busy. */
+static void help(struct wf_worker *w)
+{
+    weft_runtime *rt = w->rt;
+    int64_t now = wf_clock_now();
+    bool found = false;
+    for (unsigned i = 0; i + 1 < rt->worker_count; i++) {
+        struct wf_worker *v = &rt->workers[w->victims[i]];
+        if (!wf_lookout_stands_still(v, now))
+            continue;
+        found = true;
+        if (wf_lookout_serve(w, v, now))
+            take_share(w, v);
+    }
+    if (!found)
+        wf_store(&rt->stalled, 0, relaxed);
 }
 
 /* Look at everything that reaches this worker from outside its queue. Requests are not submitted while nothing
@@ -56,6 +91,8 @@ static void look_outside(struct wf_worker *w)
     wf_errand_run(w->rt);
     if (w->spills_on)
         wf_spills_look(w);
+    if (WF_UNLIKELY(wf_load(&w->rt->stalled, relaxed)))
+        help(w);
     w->collecting = false;
     if (wf_queue_any(&w->queue) || w->pinned) /* for what can be taken; or to look after us while we run it */
         wf_worker_wake_one(w);

@@ -33,6 +33,7 @@ static _Noreturn void go_for_good(struct wf_context *from, struct wf_context *to
 #include "runtime/lookout.c"
 #include "runtime/platform/lock.c"
 #include "runtime/queue.c"
+#include "runtime/ready.c"
 #include "runtime/search.c"
 #include "runtime/wait.c"
 #include "runtime/worker.c"

@@ -1,5 +1,7 @@
 /* fanin.c - tests of what idle workers do for one that computes: fire its timers, collect its completions, take its
  * tasks. A task that does not let go must not keep others waiting while a worker is idle. */
+#include "runtime/lookout.h"
+#include "runtime/platform/clock.h"
 #include "runtime/platform/random.h"
 #include "tests/runtime/with.h"
 
@@ -18,6 +20,7 @@ struct scene {
     WF_ATOMIC(unsigned) beside; /* others that waited on the worker that computes, in all rounds */
     unsigned worker;            /* that one */
     bool pinned;
+    bool nobody_idle;           /* the others run something too, if short */
     sem_t computes;
     int pipe[OTHERS][2];
     WF_ATOMIC(unsigned) next_pipe;
@@ -75,6 +78,14 @@ static void *write_to_pipes(void *arg)
     return NULL;
 }
 
+static int give_way_all_the_time(void *arg)
+{
+    struct scene *s = arg;
+    while (wf_load(&s->left, acquire) > 0)
+        CHECK_EQ(weft_yield(), 0);
+    return 0;
+}
+
 static void play(struct scene *s, weft_fn other)
 {
     pthread_t id = {0};
@@ -85,6 +96,8 @@ static void play(struct scene *s, weft_fn other)
     CHECK_EQ(weft_go(&scope, compute, s), 0);
     for (int i = 0; i < OTHERS; i++)
         CHECK_EQ(weft_go(&scope, other, s), 0);
+    for (unsigned i = 0; s->nobody_idle && i < weft_runtime_self()->worker_count; i++)
+        CHECK_EQ(weft_go(&scope, give_way_all_the_time, s), 0);
     if (other == wait_for_pipe)
         id = start_thread(write_to_pipes, s);
     CHECK_EQ(weft_scope_close(&scope), 0);
@@ -136,6 +149,42 @@ TEST_WITHIN(fanin, fires_the_timers_of_a_worker_that_computes, 60)
 TEST_WITHIN(fanin, collects_the_completions_of_a_worker_that_computes, 60)
 {
     run(play_with_pipes, WEFT_RING_SHARED);
+}
+
+/* What the watchdog does: look, and leave word. */
+struct marker {
+    weft_runtime *rt;
+    WF_ATOMIC(bool) stop;
+};
+
+static void *mark(void *arg)
+{
+    struct marker *m = arg;
+    while (!wf_load(&m->stop, acquire)) {
+        wf_lookout_mark(m->rt, wf_clock_now());
+        sched_yield();
+    }
+    return NULL;
+}
+
+static int play_while_nobody_is_idle(void *arg)
+{
+    struct scene *s = arg;
+    struct marker m = {.rt = weft_runtime_self()};
+    pthread_t id = start_thread(mark, &m);
+    s->nobody_idle = true;
+    for (int i = 0; i < ROUNDS; i++) {
+        s->pinned = i % 2;
+        play(s, i % 4 < 2 ? wait_for_time : wait_for_pipe);
+    }
+    wf_store(&m.stop, true, release);
+    join_thread(id);
+    return 0;
+}
+
+TEST_WITHIN(fanin, is_done_by_the_busy_if_nobody_is_idle, 60)
+{
+    run(play_while_nobody_is_idle, WEFT_RING_SHARED);
 }
 
 /* ---- Theft ---- */
