@@ -2,6 +2,7 @@
 #include "runtime/lookout.h"
 
 #include "runtime/platform/clock.h"
+#include "runtime/spare.h"
 
 /* Who has run one task for so long stands still; between two helps to it. */
 static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, HELPED_NS = 100 * WEFT_USEC;
@@ -30,7 +31,7 @@ bool wf_lookout_stands_still(struct wf_worker *v, int64_t now)
 void wf_lookout_mark(weft_runtime *rt, int64_t now)
 {
     uint32_t stalled = 0;
-    for (unsigned i = 0; i < rt->worker_count; i++) {
+    for (unsigned i = 0; i < wf_spares_present(rt); i++) {
         struct wf_worker *v = &rt->workers[i];
         note(v, now);
         if (wf_lookout_stands_still(v, now)) {
@@ -62,7 +63,7 @@ void wf_lookout_look(struct wf_worker *w, int64_t now)
 {
     weft_runtime *rt = w->rt;
     wf_lookout_mark(rt, now);
-    for (unsigned i = 0; wf_load(&rt->stalled, relaxed) && i < rt->worker_count; i++)
+    for (unsigned i = 0; wf_load(&rt->stalled, relaxed) && i < wf_spares_present(rt); i++)
         if (&rt->workers[i] != w && wf_lookout_stands_still(&rt->workers[i], now))
             wf_lookout_serve(w, &rt->workers[i], now);
 }
