@@ -10,7 +10,7 @@
  * together or not at all; a spare that comes late, or is called then, is told of the end, and its driver not rung once
  * it is gone; nothing leaks.
  *
- * with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
+ *   with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
 
 #define wf_worker_run real_loop /* the model has a smaller one */
