@@ -44,11 +44,14 @@ static int read_time(const char *name, const char *unit_name, int64_t unit, int6
 
 int wf_config_read(weft_config *c, const weft_config *given)
 {
-    static const char *const rings[] = {"shared", "defer", NULL}, *const drivers[] = {"auto", "ring", "soft", NULL};
+    static const char *const rings[] = {"shared", "defer", "silent", "eager", NULL};
+    static const char *const drivers[] = {"auto", "ring", "soft", NULL};
+    static const char *const rescue[] = {"on", "off", NULL};
     *c = given ? *given : (weft_config){0};
     const char *workers = getenv("WEFT_WORKERS");
-    int ring = read_word("WEFT_RING", rings, "shared or defer", (int)c->ring);
+    int ring = read_word("WEFT_RING", rings, "shared, defer, silent or eager", (int)c->ring);
     int driver = read_word("WEFT_DRIVER", drivers, "auto, ring or soft", (int)c->driver);
+    int no_rescue = read_word("WEFT_RESCUE", rescue, "on or off", c->no_rescue);
     if (workers && *workers) {
         char *end;
         unsigned long n = strtoul(workers, &end, 10);
@@ -65,8 +68,9 @@ int wf_config_read(weft_config *c, const weft_config *given)
         return -EINVAL;
     if (stall_ns >= 0)
         c->stall_ns = stall_ns ? stall_ns : -1;
-    if (ring < 0 || ring > WEFT_RING_DEFER || driver < 0 || driver > WEFT_DRIVER_SOFT)
+    if (no_rescue < 0 || ring < 0 || ring > WEFT_RING_EAGER || driver < 0 || driver > WEFT_DRIVER_SOFT)
         return -EINVAL;
+    c->no_rescue = no_rescue;
     c->ring = (weft_ring_mode)ring;
     c->driver = (weft_driver)driver;
     if (!c->workers)

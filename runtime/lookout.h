@@ -11,6 +11,10 @@
  *     who helps    the lookout; and every worker that reads the word, as it looks outside every so often. One at a
  *                  time, and not all the time (`seen.again_ns`)
  *
+ * What the kernel has finished for a thread that computes it keeps until that thread comes by (io/uring.c). If that
+ * shows (IORING_SQ_TASKRUN) who helps knocks (driver.h): an interrupt, and it is there to be collected. Once for what
+ * is there; if that has not helped, as the thread waits in the kernel itself, again after a while.
+ *
  * All of that are hints: to help a worker that does not stand still, or no more, is a waste and no harm, since whatever
  * is done for it can be done by anyone at any time (driver.h, timer.h, queue.h).
  *

@@ -2,7 +2,8 @@
  * that do not.
  *
  * Reading the clock takes some 20 ns, too long for every turn. So most calls only count down, in 1.5 ns, and how far is
- * learned: the clock is read about every SLICE / 8, however long a turn takes, and each time if that is longer.
+ * learned: the clock is read about every SLICE / 8, however long a turn takes, and each time if that is longer. Of the
+ * calls that may wait and need not, like receiving from a channel that is never empty, every 64th of a run asks.
  *
  * Nobody reads a clock at each switch, as that would double its cost. Who has been seen to stand still (lookout.h) has
  * overrun its slice; whoever did so in two runs, and has not made up for it by as many short ones, is served after the
@@ -20,6 +21,8 @@ struct wf_slice {
     uint64_t run;       /* the worker's run_seq: another one is another slice */
     int64_t since_ns;   /* when that began, as far as was noticed */
     int64_t looked_ns;  /* when the clock was read */
+    uint64_t operations_run; /* the run in which so many calls were made that may wait: */
+    unsigned operations;
 };
 
 enum { WF_SLICE_OVERRUNS_LOW = 2, WF_SLICE_OVERRUNS_MAX = 3 };

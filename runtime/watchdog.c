@@ -90,7 +90,7 @@ static void look_out(weft_runtime *rt, int64_t now)
 {
     struct wf_watchdog *d = &rt->watchdog;
     d->pace_ns = d->pace_max_ns;
-    if (rt->worker_count == 1 || wf_idle_asleep(&rt->idle))
+    if (rt->worker_count == 1 || rt->config.no_rescue || wf_idle_asleep(&rt->idle))
         return;
     d->pace_ns = smaller(PACE_BUSY_NS, d->pace_max_ns);
     wf_lookout_mark(rt, now);

@@ -151,6 +151,77 @@ TEST_WITHIN(fanin, collects_the_completions_of_a_worker_that_computes, 60)
     run(play_with_pipes, WEFT_RING_SHARED);
 }
 
+TEST_WITHIN(fanin, collects_them_without_knocking_where_the_kernel_interrupts, 60)
+{
+    run(play_with_pipes, WEFT_RING_EAGER);
+}
+
+TEST_WITHIN(fanin, collects_them_later_where_nobody_knocks, 60)
+{
+    run(play_with_pipes, WEFT_RING_SILENT);
+}
+
+/* ---- Switched off ---- */
+
+static const int64_t NAP_NS = 50 * WEFT_MSEC;
+
+struct left_alone {
+    unsigned worker;
+    weft_time since;
+    WF_ATOMIC(bool) waits, woken;
+};
+
+static int nap(void *arg)
+{
+    struct left_alone *l = arg;
+    l->worker = weft_worker();
+    l->since = weft_now();
+    raise_flag(&l->waits);
+    CHECK_EQ(weft_sleep(NAP_NS), 0);
+    raise_flag(&l->woken);
+    return 0;
+}
+
+/* Compute beside a task that naps on the same worker, for longer than that. False: it did not come to that. */
+static bool compute_beside(void)
+{
+    struct left_alone l = {0};
+    WEFT_SCOPE(scope);
+    weft_pin();
+    CHECK_EQ(weft_go(&scope, nap, &l), 0);
+    yield_until(&l.waits);
+    bool beside = l.worker == weft_worker() && weft_since(l.since) < NAP_NS / 2;
+    while (beside && weft_since(l.since) < 3 * NAP_NS)
+        CHECK(!wf_load(&l.woken, acquire));
+    weft_unpin();
+    CHECK_EQ(weft_scope_close(&scope), 0);
+    return beside;
+}
+
+static int leave_alone(void *arg)
+{
+    (void)arg;
+    while (!compute_beside())
+        continue;
+    CHECK_EQ(wf_load(&weft_runtime_self()->stalled, relaxed), 0);
+    return 0;
+}
+
+TEST(fanin, is_not_done_if_that_is_switched_off)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2, .no_rescue = true}, leave_alone, NULL), 0);
+    setenv("WEFT_RESCUE", "off", 1);
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2}, leave_alone, NULL), 0);
+}
+
+TEST(fanin, is_done_if_only_the_program_has_switched_it_off)
+{
+    struct scene s = {0};
+    sem_init(&s.computes, 0, 0);
+    setenv("WEFT_RESCUE", "on", 1);
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2, .no_rescue = true}, play_with_time, &s), 0);
+}
+
 /* What the watchdog does: look, and leave word. */
 struct marker {
     weft_runtime *rt;

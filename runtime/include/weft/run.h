@@ -24,11 +24,14 @@ typedef struct weft_stall {
     unsigned depth;         /* ... so many, 0 when the system does not say */
 } weft_stall;
 
-/* How a worker's ring is set up. The default lets every worker serve every ring; WEFT_RING_DEFER binds
- * a ring to its worker, and exists to be compared against. */
+/* How a worker's ring is set up. The default lets every worker serve every ring, and interrupts one that computes,
+ * unnoticed by its task, when the kernel keeps completions for its thread. The others exist to be compared against:
+ * DEFER binds a ring to its worker, SILENT interrupts nobody, EAGER has the kernel interrupt at every completion. */
 typedef enum weft_ring_mode {
     WEFT_RING_SHARED,
-    WEFT_RING_DEFER
+    WEFT_RING_DEFER,
+    WEFT_RING_SILENT,
+    WEFT_RING_EAGER
 } weft_ring_mode;
 
 /* How tasks wait for descriptors: by an io_uring ring per worker; or by epoll, with threads for files, which
@@ -42,9 +45,9 @@ typedef enum weft_driver {
 } weft_driver;
 
 /* Zero means default, so {0} is a good config. The environment outranks it, so that a program can be
- * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer), WEFT_DRIVER (auto, ring,
- * soft), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns, spill_ns, in milliseconds), WEFT_SPIN_US (spin_ns, in
- * microseconds).
+ * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer, silent, eager), WEFT_DRIVER (auto,
+ * ring, soft), WEFT_RESCUE (on, off: no_rescue), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns, spill_ns, in milliseconds),
+ * WEFT_SPIN_US (spin_ns, in microseconds).
  *
  * spill_ns is for programs with very many tasks that mostly wait: one that is spilled takes 1.25 KiB and no page. It
  * then goes on with the same bytes at the same addresses. Only waits are chosen in which weft itself has no use for the
@@ -60,6 +63,9 @@ typedef struct weft_config {
     bool pin;             /* one core per worker, placed by topology, nearest together */
     weft_ring_mode ring;
     weft_driver driver;
+    bool no_rescue;       /* nobody does for a worker that runs one task for long what it cannot do meanwhile: sleeps
+                             and calls of its other tasks end when it gets to them. To see what helping is worth;
+                             default: others help, from a fifth of a millisecond on */
     int64_t spin_ns;      /* how long an idle worker looks on before it sleeps, at most 1 ms; default: not at all.
                              It answers sooner then, and uses its CPU instead of leaving it */
     int64_t stall_ns;     /* report a task that holds its worker past this; default: 1 s; below 0, or WEFT_STALL_MS=0:
