@@ -160,13 +160,13 @@ TEST(watchdog, takes_no_stop_of_the_process_for_a_stall)
 
 static const int64_t DEFAULT_LIMIT_NS = (TEST_SLOWNESS > 1 ? 5 : 1) * WEFT_SEC;
 
+#ifndef WF_TSAN /* which has a thread of its own in every process */
+
 static int await_for_ever(void *arg)
 {
     void *value;
     return weft_future_await(arg, &value);
 }
-
-#ifndef WF_TSAN /* which has a thread of its own in every process */
 
 /* A child's stderr up to `needle`. */
 static void expect_line(int fd, const char *needle)
