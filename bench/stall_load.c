@@ -34,10 +34,6 @@
 #include "bench/stall_client.h"
 #include "bench/stall_load.h"
 
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <weft.h>
-
 enum { WORKERS = STALL_WORKERS, CONNS = 64, RATE = 4000, TURNS_MEASURED = 1000000 };
 #define LEAD 0.2 /* of the time that is measured goes before it */
 
@@ -254,25 +250,6 @@ static void read_own(int argc, char **argv, const char *more, struct plan *p, st
         bench_die("stall: --conns takes 2 to %d, --ms more than 0, --load 0 to 1600", STALL_CONNS_MAX);
 }
 
-static int nothing(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-/* Does this weft have a rescue that can be switched off? Where the variable is read, a word like this is refused. */
-static bool has_rescue(void)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (freopen("/dev/null", "w", stderr) == NULL || setenv("WEFT_RESCUE", "?", 1) != 0)
-            _exit(1);
-        _exit(weft_run(NULL, nothing, NULL) == -EINVAL ? 0 : 1);
-    }
-    int status = 1;
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 static struct plan read_plan(int argc, char **argv, struct stall_results *r)
 {
     static const char more[] = "[--conns N] [--rate N] [--ms MS] [--load PERCENT] [--even] [--away] [--seconds S]"
@@ -284,10 +261,7 @@ static struct plan read_plan(int argc, char **argv, struct stall_results *r)
     p.o = bench_options(&argc, argv, 5, more);
     snprintf(without, sizeof without, "/usr/bin/env WEFT_RESCUE=off %s/stall", bench_folder());
     snprintf(plot, sizeof plot, "%s/stall.svg", bench_folder());
-    if (has_rescue())
-        add_server(&p, STALL_WITHOUT_RESCUE, without);
-    else
-        printf("%s: this weft has none that could be left out\n", STALL_WITHOUT_RESCUE);
+    add_server(&p, STALL_WITHOUT_RESCUE, without);
     for (unsigned i = 0; i < 4 && p.o.peers; i++)
         add_server(&p, NULL, (const char *const[]){"peers/tokio_peer stall 2", "peers/go_stall 2",
                                                    "peers/boost_stall 2", "peers/uv_stall 2"}[i]);
