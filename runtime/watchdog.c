@@ -33,7 +33,7 @@ static bool is_quiet(struct wf_worker *w)
 /* The same for all. Each is looked at for itself, so it counts only if it stays so. */
 static bool are_quiet(weft_runtime *rt, uint64_t *ret_seq)
 {
-    bool quiet = wf_offload_is_quiet(&rt->offload);
+    bool quiet = wf_lanes_are_quiet(&rt->lanes);
     *ret_seq = 0;
     for (unsigned i = 0; i < rt->worker_count; i++) {
         quiet = quiet && is_quiet(&rt->workers[i]);
