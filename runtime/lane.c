@@ -5,8 +5,8 @@
  * anyway, and does not come back to the lane; others count themselves down when they come.
  *
  * Ordering: everything is under the lock, but for O4: the ending thread's store of a job's `done` (release) <-> its
- * owner's load (acquire). It is the last that is written to the record, unless a waiter was claimed: then the record
- * stays until that one is told. `told` is a hint. */
+ * owner's load (acquire), which sees what the calls have written. The record stays: its owner takes the lock before it
+ * lets go of it, or is told after, having been claimed. `told` is a hint. */
 #include "runtime/lane.h"
 
 #include "runtime/lane_thread.h"
@@ -91,7 +91,7 @@ weft_waiter *wf_lane_end_call(weft_lane *l, struct wf_job *j, int result)
         j->result = result;
     if (--j->unended > 0)
         return NULL;
-    bool awaited = j->waits == WF_JOB_END && wf_fire_claim(&j->waiter); /* else, once it is done, j may go */
+    bool awaited = j->waits == WF_JOB_END && wf_fire_claim(&j->waiter); /* else its owner is not here yet */
     if (awaited)
         count_down(l);
     weft_waiter *w = awaited ? &j->waiter : NULL;

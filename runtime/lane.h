@@ -52,7 +52,7 @@ struct wf_job {
     bool cut;                       /* some of its calls were taken back */
     unsigned char waits;            /* enum wf_job_wait */
     WF_ATOMIC(bool) told;           /* that nobody wants its result any more: a hint to fn */
-    WF_ATOMIC(bool) done;           /* all of it; the last that is written but for a waiter that is claimed (O4) */
+    WF_ATOMIC(bool) done;           /* all of it (O4) */
     weft_waiter waiter;
 };
 

@@ -60,20 +60,39 @@ static void start_three(void)
 MODEL(lane_room, .setup = setup_alone, .threads = {start_three}, .finish = finish, .early = -1, .spurious = -1,
       .stale = 1, .bound = 2)
 
-static void start_two(void)
+/* The lane's thread is thread 1, and there is a job for it: until it takes that, there is no room for another. Tasks are
+ * 2 and 3. */
+static void setup_full(void)
 {
-    unsigned n = model_self();
-    weft_job own[2];
+    struct wf_taker by;
+    setup_narrow();
+    struct wf_job *j = inside(&jobs[0]);
+    *j = (struct wf_job){.lane = lane, .fn = job, .arg = (char *)&calls[0], .unended = 1, .cpu = -1};
+    int err = wf_lane_submit(lane, j, &by);
+    model_check(err == 0);
+}
+
+static void await_first(void)
+{
+    int got = weft_job_await(&jobs[0]);
+    model_check(got == 5 && calls[0] == 1);
+}
+
+static void start_one(void)
+{
+    weft_job own;
+    int err = weft_job_start(&own, lane, job, &calls[3]);
+    model_check(err == 0);
+    int got = weft_job_await(&own);
+    model_check(got == 5 && calls[3] == 1);
+    model_gone(&own, sizeof own);
+}
+
+static void stop_other_and_await(void)
+{
     begin();
-    for (int i = 0; i < 2; i++) {
-        int err = weft_job_start(&own[i], lane, job, &calls[n]);
-        model_check(err == 0);
-    }
-    for (int i = 0; i < 2; i++) {
-        int got = weft_job_await(&own[i]);
-        model_check(got == 5);
-    }
-    model_check(calls[n] == 2);
+    wf_task_stop(&task[2]);
+    await_first();
     leave();
 }
 
@@ -82,53 +101,55 @@ static void start_or_be_stopped(void)
 {
     weft_job own;
     begin();
-    int n = calls[1];
-    int got = weft_job_start(&own, lane, job, &calls[1]);
-    bool started = got == 0;
-    if (started)
+    int got = weft_job_start(&own, lane, job, &calls[2]);
+    if (got == 0)
         got = weft_job_await(&own);
-    model_check(got == 5 ? calls[1] == n + 1 : got == -ECANCELED && calls[1] == n);
+    model_check(got == 5 ? calls[2] == 1 : got == -ECANCELED && calls[2] == 0);
     model_gone(&own, sizeof own);
-    result[1] = got;
     leave();
 }
 
-static void stop_first(void)
-{
-    wf_task_stop(&task[1]);
-}
+MODEL(lane_room_stop, .setup = setup_full, .threads = {start_or_be_stopped, stop_other_and_await}, .finish = finish,
+      .early = -1, .spurious = -1, .stale = 1, .bound = 2, .outdated = 1)
 
-static void finish_stop(void)
-{
-    tasks_check();
-    model_check(calls[1] == (result[1] == 5) && calls[2] == 2);
-}
-
-MODEL(lane_room_stop, .setup = setup_narrow, .threads = {start_or_be_stopped, start_two, stop_first},
-      .finish = finish_stop, .early = -1, .spurious = -1, .stale = 1, .bound = 2, .outdated = 1)
-
-/* The thread has something to do, there is one in the queue, and one that waits for room. The one in the queue is taken
- * back: the other gets its place. */
-static void await_and_be_stopped(void)
+/* The one in the queue is taken back: who waits for room gets its place. */
+static void start_behind_it(void)
 {
     begin();
-    result[1] = weft_job_await(&jobs[1]);
-    model_check(calls[1] == (result[1] == 5));
+    start_one();
     leave();
 }
 
-static void setup_full(void)
+static void await_though_stopped(void)
 {
-    setup_narrow();
-    struct wf_job *j = inside(&jobs[1]);
-    *j = (struct wf_job){.lane = lane, .fn = job, .arg = (char *)&calls[1], .unended = 1, .cpu = -1};
-    struct wf_taker by;
-    int err = wf_lane_submit(lane, j, &by);
-    model_check(err == 0);
+    begin();
+    wf_task_stop(&task[2]);
+    int got = weft_job_await(&jobs[0]);
+    model_check(got == 5 ? calls[0] == 1 : got == -ECANCELED && calls[0] == 0);
+    leave();
 }
 
-MODEL(lane_place_taken_back, .setup = setup_full, .threads = {await_and_be_stopped, start_two, stop_first},
-      .finish = finish_stop, .early = -1, .spurious = -1, .stale = 1, .bound = 2, .outdated = 1)
+MODEL(lane_place_taken_back, .setup = setup_full, .threads = {await_though_stopped, start_behind_it}, .finish = finish,
+      .early = -1, .spurious = -1, .stale = 1, .bound = 2)
+
+/* ---- asked for ---- */
+
+static void ask_until_done(void)
+{
+    weft_job own;
+    begin();
+    int err = weft_job_start(&own, lane, job, &calls[1]);
+    model_check(err == 0);
+    while (!weft_job_done(&own))
+        wf_pause();
+    model_check(calls[1] == 1);
+    err = weft_job_await(&own);
+    model_check(err == 5);
+    leave();
+}
+
+MODEL(lane_done, .setup = setup_alone, .threads = {ask_until_done}, .finish = finish, .early = -1, .spurious = -1,
+      .stale = 1, .bound = 2)
 
 /* ---- many calls ---- */
 
@@ -146,6 +167,11 @@ static void start_many(void)
 
 MODEL(lane_many, .setup = setup_wide, .threads = {start_many}, .finish = finish, .early = -1, .spurious = -1,
       .stale = 1, .bound = 2, .outdated = 1)
+
+static void stop_first(void)
+{
+    wf_task_stop(&task[1]);
+}
 
 static void start_many_or_be_stopped(void)
 {
@@ -174,8 +200,7 @@ static void use_or_be_late(void)
     if (got == 0)
         got = weft_job_await(&own);
     model_check(got == 5 ? calls[2] == 1 : got == -ESHUTDOWN && calls[2] == 0);
-    got = weft_job_await(&jobs[1]);
-    model_check(got == 5 && calls[1] == 1);
+    await_first();
     model_gone(&own, sizeof own);
 }
 
@@ -184,8 +209,7 @@ static void call_or_be_late(void)
     begin();
     int got = weft_offload_on(lane, job, &calls[2]);
     model_check(got == 5 ? calls[2] == 1 : got == -ESHUTDOWN && calls[2] == 0);
-    got = weft_job_await(&jobs[1]);
-    model_check(got == 5 && calls[1] == 1);
+    await_first();
 }
 
 static void close_it(void)
