@@ -35,7 +35,7 @@ enum wf_job_wait {
 };
 
 struct wf_job {
-    struct wf_job *next, **link;    /* link: NULL once all of it is taken. Under the lane's lock, like all that changes */
+    struct wf_job *next, **link;    /* link: NULL once all is taken. Under the lane's lock, as all that changes */
     weft_lane *lane;                /* constant until it has been awaited, then NULL: by its owner */
     weft_task *guest;               /* a task to go on; else: */
     void (*call)(struct wf_job *);  /* nobody waits, and the lane forgets it first; else: */

@@ -161,7 +161,7 @@ int weft_job_await(weft_job *job)
     weft_task *t = wf_task_require("weft_job_await");
     struct wf_job *j = inside(job);
     WF_REQUIRE(j->lane, "weft_job_await of a job that was not started, or was awaited before");
-    if (wf_load(&j->done, acquire)) /* O4 */
+    if (wf_load(&j->done, relaxed)) /* what it has done is seen by way of the lock */
         wf_lane_leave(j);
     else if (wf_wait_arm(&t->wait, WF_WAIT_STOPPABLE) != 0)
         wf_lane_give_up(j, t);

@@ -3,9 +3,9 @@
  * Real and stand-ins: tests/model/lane.h.
  *
  * What must hold: a job runs once, or was taken back and never does, also one that waited for room; whoever waits for
- * room is let in when there is some, whether what made it was taken by a thread or taken back; each call of a job of many
- * is made once, and its end is told when the last one has ended; nobody touches a job after it was awaited, nor a lane
- * after close. */
+ * room is let in when there is some, whether what made it was taken by a thread or taken back; each call of a job of
+ * many is made once, and its end is told when the last one has ended; nobody touches a job after it was awaited, nor a
+ * lane after close. */
 #include "tests/model/lane.h"
 
 static weft_job jobs[MODEL_THREADS_MAX]; /* of each task */
@@ -60,8 +60,8 @@ static void start_three(void)
 MODEL(lane_room, .setup = setup_alone, .threads = {start_three}, .finish = finish, .early = -1, .spurious = -1,
       .stale = 1, .bound = 2)
 
-/* The lane's thread is thread 1, and there is a job for it: until it takes that, there is no room for another. Tasks are
- * 2 and 3. */
+/* The lane's thread is thread 1, and there is a job for it: until it takes that, there is no room for another. Tasks
+ * are 2 and 3. */
 static void setup_full(void)
 {
     struct wf_taker by;

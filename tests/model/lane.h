@@ -1,8 +1,8 @@
 /* lane.h - for models of lanes: runtime/lane.c, lane_thread.c and offload.c with the threads they start.
  *
  * Stand-ins: what tests/model/tasks.h says; and a guest, a task that goes on on a thread of the lane, stays on its own
- * thread of the model, while the lane's waits for it. The system may refuse a thread, where a model says how often: what
- * a retired thread left undone would otherwise be made good by the next one, and nobody would notice. */
+ * thread of the model, while the lane's waits for it. The system may refuse a thread, where a model says how often:
+ * what a retired thread left undone would otherwise be made good by the next one, and nobody would notice. */
 #ifndef MODEL_LANE_H
 #define MODEL_LANE_H
 
@@ -126,7 +126,8 @@ void wf_worker_deliver(struct wf_worker *w, weft_task *t)
 static void setup_with(unsigned threads_max, unsigned queue_max, int n)
 {
     static const struct wf_affinity anywhere;
-    wf_lane_open(lane, &(struct wf_lane_plan){"it", threads_max, queue_max, .affinity = &anywhere, .awake = &rt.lanes.awake});
+    wf_lane_open(lane, &(struct wf_lane_plan){.name = "it", .threads_max = threads_max, .queue_max = queue_max,
+                                              .affinity = &anywhere, .awake = &rt.lanes.awake});
     lane->rt = &rt;
     wf_store(&users, n, relaxed);
     for (unsigned i = 1; i <= 3; i++) {
