@@ -56,6 +56,13 @@ struct wf_job {
     weft_waiter waiter;
 };
 
+/* On to the argument of the next call; which may be the same, and NULL. */
+static inline void wf_job_step(struct wf_job *j)
+{
+    if (j->stride)
+        j->arg += j->stride;
+}
+
 /* Who is awake: workers of a runtime and threads of all its lanes. */
 struct wf_awake {
     struct wf_idle *workers;     /* constant */

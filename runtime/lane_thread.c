@@ -184,7 +184,7 @@ static void take_call(weft_lane *l, struct wf_job *j, struct turn *ret)
         return;
     }
     j->more--;
-    j->arg += j->stride;
+    wf_job_step(j);
     ret->helped = wf_lane_provide(l, &ret->helper);
 }
 

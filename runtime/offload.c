@@ -46,7 +46,7 @@ static int result_of(const struct wf_job *j)
 /* The queue is full, and the lane's way is to have its caller do it. */
 static void run_here(struct wf_job *j)
 {
-    for (; j->unended > 0; j->unended--, j->arg += j->stride) {
+    for (; j->unended > 0; j->unended--, wf_job_step(j)) {
         int result = j->fn(j->arg);
         if (!j->many || (result < 0 && j->result == 0))
             j->result = result;

@@ -539,6 +539,24 @@ static int fail_or_not(void *arg)
     return *(int *)arg;
 }
 
+static int same_argument(void *arg)
+{
+    return arg ? -EINVAL : 0;
+}
+
+static int use_one_argument(void *arg)
+{
+    weft_job job;
+    CHECK_EQ(weft_job_start_all(&job, weft_lane_cpu(), same_argument, arg, 0, 5), 0);
+    CHECK_EQ(weft_job_await(&job), 0);
+    return 0;
+}
+
+TEST(job, of_many_calls_may_give_all_the_same_argument)
+{
+    with_workers(use_one_argument, NULL);
+}
+
 static int fail_in_the_middle(void *arg)
 {
     int results[] = {5, -EIO, 0, -ENOENT};
