@@ -15,10 +15,11 @@ struct bench_server {
     clockid_t clock; /* counts the CPU time of all its threads, in nanoseconds */
 };
 
-/* On the first CPU. label of NULL: the name that the server gives itself; else up to its equals sign. */
-static inline bool bench_server_start(struct bench_server *s, const char *label, const char *command)
+/* On so many CPUs from the first on. label of NULL: the name that the server gives itself; else up to its equals
+ * sign. */
+static inline bool bench_server_start_on(struct bench_server *s, const char *label, const char *command, unsigned cpus)
 {
-    if (!bench_peer_start(&s->peer, command, 0, 1))
+    if (!bench_peer_start(&s->peer, command, 0, cpus))
         return false;
     if (s->peer.port == 0 || clock_getcpuclockid(s->peer.pid, &s->clock) != 0)
         bench_die("%s: named no port, or has died", command);
@@ -26,6 +27,12 @@ static inline bool bench_server_start(struct bench_server *s, const char *label,
     if (label != NULL)
         snprintf(s->peer.who, sizeof s->peer.who, "%.*s", (int)strcspn(label, "="), label);
     return true;
+}
+
+/* On the first CPU. */
+static inline bool bench_server_start(struct bench_server *s, const char *label, const char *command)
+{
+    return bench_server_start_on(s, label, command, 1);
 }
 
 static inline int64_t bench_server_cpu_ns(const struct bench_server *s)

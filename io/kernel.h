@@ -23,9 +23,9 @@ struct wf_kernel {
 struct wf_kernel_ops {
     const char *name;
 
-    /* Open one for d: set its queues' pointers and masks, its fd (a number that tells rings apart) and its mode,
-     * which may become SHARED although DEFER was wanted. On the thread that owns d. 0, or -errno as wf_driver_open
-     * has it. */
+    /* Open one for d: set its queues' pointers and masks, its fd (a number that tells rings apart), its mode, which
+     * may become SHARED although DEFER was wanted, and its knock, if that ever helps. On the thread that owns d. 0, or
+     * -errno as wf_driver_open has it. */
     int (*open)(struct wf_kernel **ret, struct wf_driver *d);
 
     /* Take up to `submit` requests and finish what is held back, without sleeping. Any thread that d's mode lets

@@ -2,7 +2,8 @@
  *
  * Two modes. SHARED (COOP_TASKRUN, not SINGLE_ISSUER) is the default: any worker may enter the ring, so a
  * worker that computes holds nobody's requests hostage. DEFER (SINGLE_ISSUER, DEFER_TASKRUN) binds it to its
- * owner: others may only read what is already in the completion queue, and get EEXIST for more.
+ * owner: others may only read what is already in the completion queue, and get EEXIST for more. SILENT and EAGER are
+ * SHARED but for what becomes of a completion whose thread computes (uring.c).
  *
  * Submission. A push fills its slot and publishes the tail under sq_lock, per request, so whoever enters the
  * kernel next takes everything that was ever pushed.
@@ -142,7 +143,7 @@ static bool is_left(struct ring *r)
 static bool may_submit(const struct ring *r)
 {
     const struct wf_driver *own = wf_worker_driver();
-    return own == &r->d || (own && r->d.mode == WEFT_RING_SHARED);
+    return own == &r->d || (own && r->d.mode != WEFT_RING_DEFER);
 }
 
 static bool offer(struct ring *r, const struct io_uring_sqe *sqe, bool may_spill)
@@ -313,7 +314,7 @@ unsigned wf_driver_poll(struct wf_driver *d)
 
 unsigned wf_driver_serve(struct wf_driver *d)
 {
-    unsigned count = d->mode == WEFT_RING_SHARED ? turn(ring_of(d), WF_SQ_WATCHING) : collect(ring_of(d));
+    unsigned count = d->mode != WEFT_RING_DEFER ? turn(ring_of(d), WF_SQ_WATCHING) : collect(ring_of(d));
     if (count)
         wf_add(&d->served, count, relaxed);
     return count;

@@ -148,6 +148,17 @@ static int sim_message(struct wf_kernel *k, uint64_t user_data)
     return err;
 }
 
+/* The thread of d's worker computes, or not: it comes by. */
+static void sim_knock(const struct wf_driver *d)
+{
+    wf_sim_point();
+    wf_sim_hold();
+    wf_sim_note("is knocked at", (uint64_t)d->fd, 0);
+    wf_sim_requests_of(d->door);
+    wf_sim_release();
+    wf_sim_point();
+}
+
 /* ---- from open to close ---- */
 
 void wf_sim_rings_end(void)
@@ -168,6 +179,8 @@ static void show(struct wf_driver *d, struct wf_sim_ring *r)
     bool tiny = wf_sim_faults_on() & WEFT_SIM_OVERFLOW;
     d->fd = (int)r->number;
     d->mode = WEFT_RING_SHARED;
+    d->knock = sim_knock;
+    d->door = wf_sim_self();
     d->sqes = r->sqes;
     d->cqes = r->cqes;
     d->sq_head = &r->sq_head;

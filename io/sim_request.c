@@ -9,7 +9,8 @@
  *     LATER       it sleeps on a thread of the kernel's, as files do
  *     UNWANTED    a cancel came, which says that it was too late: it ends in a moment, one way or the other
  *     ENDS        its result is certain; no cancel reaches it any more
- *     HELD_BACK   the same; but who submitted it is computing and has not been in the kernel since
+ *     HELD_BACK   the same; but who submitted it is computing and has not been in the kernel since, nor was it
+ *                 knocked at: until its next timer tick, or, where none comes, for as long as it computes
  *
  * The ledger. While a request is under way what it points to belongs to the kernel. What is to be sent must be the same
  * when it completes, and whoever waits for it must still be there: both are noted when it begins and compared when it
@@ -35,6 +36,7 @@ struct request {
     struct wf_sim_thread *by;
     enum stage stage;
     int result;
+    bool tickless;      /* held back where no timer ticks while a thread computes (of Linux: nohz_full) */
     unsigned looks;     /* at a real descriptor, in vain */
     uint64_t sum;       /* of what is to be sent */
     const void *waiter; /* who waits, and in which wait */
@@ -131,12 +133,21 @@ static void complete(struct request *q)
 static void end(struct request *q)
 {
     bool computes = (q->by->runnable && q->by != wf_sim_self()) || q->by->busy;
-    if (q->stage != HELD_BACK && computes && wf_sim_fault(WEFT_SIM_HELD_BACK)) {
+    if (computes && wf_sim_fault(WEFT_SIM_HELD_BACK)) {
         wf_sim_ring_held_back(q->ring, 1);
+        q->tickless = wf_sim_below(WF_SIM_KERNEL, 2) == 0;
         later(q, HELD_BACK, 1 + (int64_t)wf_sim_below(WF_SIM_KERNEL, (uint64_t)TICK_NS)); /* its next timer tick */
         return;
     }
     complete(q);
+}
+
+static void end_held_back(struct request *q)
+{
+    if (q->tickless && q->by->busy)
+        later(q, HELD_BACK, TICK_NS); /* has it stopped by then? */
+    else
+        complete(q);
 }
 
 /* Its result is certain. */
@@ -228,8 +239,8 @@ static void on_event(struct wf_sim_event *e)
     case AGAIN: attempt(q); break;
     case LATER: decide(q, wf_interpret_sleeping(&q->r)); break;
     case UNWANTED: end_unwanted(q); break;
-    case ENDS:
-    case HELD_BACK: end(q); break;
+    case ENDS: end(q); break;
+    case HELD_BACK: end_held_back(q); break;
     }
 }
 

@@ -19,7 +19,7 @@ static void look_for_work(weft_runtime *rt, void *ctx)
 {
     const struct wf_worker **found = ctx;
     bool runs = wf_load(&rt->started, relaxed) == rt->worker_count && wf_load(&rt->stopped, relaxed) == 0;
-    for (unsigned i = 0; runs && i < rt->worker_count && wf_load(&rt->idle.asleep, relaxed) > 0; i++) {
+    for (unsigned i = 0; runs && i < rt->worker_count && wf_idle_asleep(&rt->idle) > 0; i++) {
         struct wf_worker *w = &rt->workers[i];
         if (wf_queue_any(&w->queue) || wf_inbox_any(&w->inbox))
             *found = w;

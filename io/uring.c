@@ -2,11 +2,17 @@
  * the headers of Debian 12 do not have. The only file that includes liburing.
  *
  * liburing maps the memory and makes the system calls; its queues are not used, since theirs have a private tail
- * and know one thread. The index array is the identity, written once. */
+ * and know one thread. The index array is the identity, written once.
+ *
+ * A completion is posted by the thread that submitted its request: that is io_uring's task work. EAGER has it
+ * interrupted for each. All others have it come by by itself, at its next system call or timer tick; and in SHARED,
+ * others knock: an interrupt is sent to its CPU, and on its way back from that the kernel posts what is there. Nobody
+ * can knock at a DEFER ring, whose work is done in io_uring_enter() only. */
 #include "io/kernel.h"
 
 #include "runtime/alloc.h"
 #include "runtime/panic.h"
+#include "runtime/platform/barrier.h"
 #include "runtime/platform/fault.h"
 
 #include <errno.h>
@@ -58,8 +64,8 @@ static bool has_all(struct io_uring *u)
 }
 
 /* In the best setup this kernel knows: an unknown flag is -EINVAL, too large for RLIMIT_MEMLOCK is -ENOMEM.
- * *deferred: wanted, and then what it has become. */
-static int set_up(struct io_uring *u, bool *deferred)
+ * *mode: wanted, and then what it has become. */
+static int set_up(struct io_uring *u, weft_ring_mode *mode)
 {
     static const unsigned common = IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE;
     static const unsigned ladder[] = {
@@ -69,11 +75,12 @@ static int set_up(struct io_uring *u, bool *deferred)
     };
     static const unsigned sizes[][2] = {{1024, 8192}, {256, 2048}, {64, 512}};
     int err = -EINVAL;
-    unsigned step = *deferred ? 0 : 1, size = 0;
+    unsigned step = *mode == WEFT_RING_DEFER ? 0 : *mode == WEFT_RING_EAGER ? 2 : 1, size = 0;
     while (step < sizeof ladder / sizeof ladder[0] && size < sizeof sizes / sizeof sizes[0]) {
         struct io_uring_params p = {.flags = ladder[step], .cq_entries = sizes[size][1]};
         err = wf_fault(WF_FAULT_RING) ? -ENOMEM : io_uring_queue_init_params(sizes[size][0], u, &p);
-        *deferred = step == 0;
+        if (step > 0 && *mode == WEFT_RING_DEFER)
+            *mode = WEFT_RING_SHARED;
         if (err != -EINVAL && err != -ENOMEM)
             break;
         step += err == -EINVAL;
@@ -99,6 +106,12 @@ static void order_mappings(void)
     wf_unlock(&lock);
 }
 
+/* Of those that others submit for it, completions may be with another thread: then that one's driver is knocked at. */
+static void knock(const struct wf_driver *d)
+{
+    wf_barrier_at(d->door);
+}
+
 /* Show what the driver shows of the mappings. */
 static void adopt(struct wf_driver *d, struct io_uring *u)
 {
@@ -118,18 +131,18 @@ static void adopt(struct wf_driver *d, struct io_uring *u)
 
 static int uring_open(struct wf_kernel **ret, struct wf_driver *d)
 {
-    bool deferred = d->mode == WEFT_RING_DEFER;
     struct uring *r = wf_alloc(sizeof *r);
     if (!r)
         return -ENOMEM;
-    int err = set_up(&r->u, &deferred);
+    int err = set_up(&r->u, &d->mode);
     if (err) {
         wf_free(r, sizeof *r);
         return err;
     }
-    d->mode = deferred ? WEFT_RING_DEFER : WEFT_RING_SHARED;
     order_mappings();
     adopt(d, &r->u);
+    if (d->mode == WEFT_RING_SHARED && (d->door = wf_barrier_door()) != NULL)
+        d->knock = knock;
     r->k.ops = &wf_kernel_uring;
     *ret = &r->k;
     return 0;

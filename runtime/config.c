@@ -44,11 +44,14 @@ static int read_time(const char *name, const char *unit_name, int64_t unit, int6
 
 int wf_config_read(weft_config *c, const weft_config *given)
 {
-    static const char *const rings[] = {"shared", "defer", NULL}, *const drivers[] = {"auto", "ring", "soft", NULL};
+    static const char *const rings[] = {"shared", "defer", "silent", "eager", NULL};
+    static const char *const drivers[] = {"auto", "ring", "soft", NULL};
+    static const char *const rescue[] = {"on", "off", NULL};
     *c = given ? *given : (weft_config){0};
     const char *workers = getenv("WEFT_WORKERS");
-    int ring = read_word("WEFT_RING", rings, "shared or defer", (int)c->ring);
+    int ring = read_word("WEFT_RING", rings, "shared, defer, silent or eager", (int)c->ring);
     int driver = read_word("WEFT_DRIVER", drivers, "auto, ring or soft", (int)c->driver);
+    int no_rescue = read_word("WEFT_RESCUE", rescue, "on or off", c->no_rescue);
     if (workers && *workers) {
         char *end;
         unsigned long n = strtoul(workers, &end, 10);
@@ -58,12 +61,16 @@ int wf_config_read(weft_config *c, const weft_config *given)
         }
         c->workers = (unsigned)n;
     }
-    if (read_time("WEFT_STALL_MS", "milliseconds", WEFT_MSEC, &c->stall_ns) < 0 ||
+    int64_t stall_ns = -1;
+    if (read_time("WEFT_STALL_MS", "milliseconds", WEFT_MSEC, &stall_ns) < 0 ||
         read_time("WEFT_SPILL_MS", "milliseconds", WEFT_MSEC, &c->spill_ns) < 0 ||
         read_time("WEFT_SPIN_US", "microseconds", WEFT_USEC, &c->spin_ns) < 0)
         return -EINVAL;
-    if (ring < 0 || ring > WEFT_RING_DEFER || driver < 0 || driver > WEFT_DRIVER_SOFT)
+    if (stall_ns >= 0)
+        c->stall_ns = stall_ns ? stall_ns : -1;
+    if (no_rescue < 0 || ring < 0 || ring > WEFT_RING_EAGER || driver < 0 || driver > WEFT_DRIVER_SOFT)
         return -EINVAL;
+    c->no_rescue = no_rescue;
     c->ring = (weft_ring_mode)ring;
     c->driver = (weft_driver)driver;
     if (!c->workers)
@@ -73,7 +80,7 @@ int wf_config_read(weft_config *c, const weft_config *given)
     if (!c->stack_size)
         c->stack_size = STACK_SIZE_DEFAULT;
     bool fine = c->workers <= WF_TOPOLOGY_WORKERS_MAX && c->offload_max <= WF_LANE_THREADS_MAX &&
-                c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->stall_ns >= 0 &&
-                c->spill_ns >= 0 && c->spin_ns >= 0 && c->spin_ns <= SPIN_MAX_NS;
+                c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->spill_ns >= 0 &&
+                c->spin_ns >= 0 && c->spin_ns <= SPIN_MAX_NS;
     return fine ? 0 : -EINVAL;
 }

@@ -8,6 +8,7 @@
  *     wf_driver_push    any thread     one request, in order, published at once
  *     wf_driver_poll    its worker     submit what waits, let the kernel finish what it holds, collect
  *     wf_driver_serve   other workers  the same as far as the driver's mode lets them
+ *     wf_driver_knock   other workers  have its worker's thread finish what the kernel holds for it
  *     wf_driver_park    its worker     submit, sleep until a completion, a wake or the deadline, collect
  *     wf_driver_nap     its worker     the same for a moment, without hearing wakes
  *     wf_driver_wake    any thread     end or forbid the next park
@@ -40,6 +41,10 @@ struct wf_driver {
     unsigned *cq_head, *cq_tail; /* head: under cq_lock; tail: kernel */
     unsigned cq_mask;
 
+    /* Knocking; by the kernel's open, constant. */
+    void (*knock)(const struct wf_driver *d); /* NULL: it never helps */
+    const void *door;                         /* where its worker's thread is found; the kernel's */
+
     const char *name; /* of its kind */
     weft_ring_mode mode;
     int fd;
@@ -47,6 +52,9 @@ struct wf_driver {
     WF_ATOMIC(uint64_t) enters;      /* system calls, parks not counted; for weft_stats */
     WF_ATOMIC(uint64_t) completions;
     WF_ATOMIC(uint64_t) served;
+    WF_ATOMIC(uint64_t) knocks;
+    WF_ATOMIC(unsigned) held_tail; /* the completion tail when something was last seen held back behind it, and ... */
+    WF_ATOMIC(int64_t) knock_ns;   /* ... no knock for that before then; by who looks (lookout.c): hints */
 };
 
 /* Open one of this kind, not AUTO, on the calling thread, which must live until wf_driver_close. 0, or why not:
@@ -74,9 +82,14 @@ static inline bool wf_driver_unsubmitted(struct wf_driver *d)
     return wf_shared_load(d->sq_tail, relaxed) != wf_shared_load(d->sq_head, relaxed);
 }
 
+static inline bool wf_driver_collectable(struct wf_driver *d)
+{
+    return wf_shared_load(d->cq_tail, relaxed) != wf_shared_load(d->cq_head, relaxed);
+}
+
 static inline bool wf_driver_uncollected(struct wf_driver *d)
 {
-    return wf_shared_load(d->cq_tail, relaxed) != wf_shared_load(d->cq_head, relaxed) ||
+    return wf_driver_collectable(d) ||
            (wf_shared_load(d->sq_flags, relaxed) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
 }
 
@@ -97,6 +110,21 @@ static inline bool wf_driver_due(struct wf_driver *d)
 /* Both return how many completions they collected. */
 unsigned wf_driver_poll(struct wf_driver *d);
 unsigned wf_driver_serve(struct wf_driver *d);
+
+/* Does the kernel hold completions back until the thread that submitted their requests comes by? */
+static inline bool wf_driver_held_back(struct wf_driver *d)
+{
+    return wf_shared_load(d->sq_flags, relaxed) & IORING_SQ_TASKRUN;
+}
+
+/* Other workers: interrupt the thread of d's worker, if it computes, so that it comes by in the kernel: what is held
+ * back for it is completed then, in whichever ring. Some microseconds for the caller, and one for that thread, which
+ * does not notice: no signal, so no system call of the user's is cut short. */
+static inline void wf_driver_knock(struct wf_driver *d)
+{
+    wf_add(&d->knocks, 1, relaxed);
+    d->knock(d);
+}
 
 /* Sleep until deadline_ns of the monotonic clock (INT64_MAX: no deadline). A wake since the last park makes
  * it return at once. Returns how many completions it collected. */

@@ -1,8 +1,11 @@
 /* idle.c - see idle.h.
  *
  * Ordering: I3 the fence in sleep <-> I4 the fence in claim: the two recipes. Bits and counters are only read after
- * one of the fences or as hints, so all that is done to them is relaxed; a bit is claimed by one exchange. */
+ * one of the fences or as hints, so all that is done to them is relaxed; a bit is claimed by one exchange.
+ * I5 the addition in sleep (release) <-> I6 the exchange in watch (acquire): what a sleeper has said of itself. */
 #include "runtime/idle.h"
+
+#include "runtime/platform/futex.h"
 
 bool wf_idle_search(struct wf_idle *i)
 {
@@ -29,10 +32,38 @@ void wf_idle_sleep(struct wf_idle *i, unsigned worker, bool searching)
     uint64_t bit;
     WF_ATOMIC(uint64_t) *word = word_of(i, worker, &bit);
     wf_or(word, bit, relaxed);
-    wf_add(&i->asleep, 1, relaxed);
+    wf_add(&i->asleep, 1, release); /* I5 */
     if (searching)
         wf_sub(&i->searching, 1, relaxed);
     wf_fence(); /* I3 */
+}
+
+/* ---- the watchdog ---- */
+
+bool wf_idle_watch(struct wf_idle *i)
+{
+    uint32_t all = i->workers;
+    return wf_cas(&i->asleep, &all, i->workers | WF_IDLE_WATCHED, acquire); /* I6 */
+}
+
+void wf_idle_watch_sleep(struct wf_idle *i)
+{
+    uint32_t all = i->workers | WF_IDLE_WATCHED;
+    while (wf_load(&i->asleep, relaxed) == all)
+        wf_futex_wait(&i->asleep, all, INT64_MAX);
+}
+
+void wf_idle_watch_end(struct wf_idle *i)
+{
+    wf_and(&i->asleep, ~(uint32_t)WF_IDLE_WATCHED, relaxed);
+}
+
+/* ---- waking ---- */
+
+__attribute__((cold)) static void wake_watchdog(struct wf_idle *i)
+{
+    if (wf_and(&i->asleep, ~(uint32_t)WF_IDLE_WATCHED, relaxed) & WF_IDLE_WATCHED)
+        wf_futex_wake(&i->asleep, 1);
 }
 
 /* Whoever clears the bit owns the wake. */
@@ -42,7 +73,8 @@ static bool take(struct wf_idle *i, unsigned worker)
     WF_ATOMIC(uint64_t) *word = word_of(i, worker, &bit);
     if (!(wf_and(word, ~bit, relaxed) & bit))
         return false;
-    wf_sub(&i->asleep, 1, relaxed);
+    if (wf_sub(&i->asleep, 1, relaxed) & WF_IDLE_WATCHED)
+        wake_watchdog(i);
     return true;
 }
 
@@ -68,7 +100,7 @@ int wf_idle_claim(struct wf_idle *i, unsigned near)
     for (;;) {
         unsigned none = 0;
         wf_fence(); /* I4 */
-        if (wf_load(&i->asleep, relaxed) == 0 || wf_load(&i->searching, relaxed) != 0 ||
+        if (wf_idle_asleep(i) == 0 || wf_load(&i->searching, relaxed) != 0 ||
             !wf_cas(&i->searching, &none, 1u, relaxed))
             return -1;
         int worker = take_any(i, near);

@@ -20,6 +20,10 @@
  * long as the addition is on its way out of the processor, a thief may fall asleep without having seen it. Those
  * are nanoseconds, the way to sleep is longer, and the lookout (worker.c) would find it: a fence per task is saved.
  *
+ * When all sleep there is nothing to watch, and the watchdog sleeps as well, in wf_idle_watch(). That needs no recipe,
+ * for it is one word that says how many sleep and whether the watchdog does: its mark is set only while all sleep, and
+ * whoever ends a sleep sees the mark by the same exchange.
+ *
  * This is about parallelism. That nothing is ever forgotten is simpler: what is in a worker's own queue, inbox
  * or ring is looked at by that worker before it sleeps, and adding to a sleeper's inbox or ring wakes it. */
 #ifndef WF_IDLE_H
@@ -32,7 +36,7 @@ enum { WF_IDLE_WORDS = WF_TOPOLOGY_WORKERS_MAX / 64 };
 
 struct wf_idle {
     _Alignas(64) WF_ATOMIC(unsigned) searching;  /* how many */
-    WF_ATOMIC(unsigned) asleep;                  /* how many bits are set: a hint, exact when nothing moves */
+    WF_ATOMIC(uint32_t) asleep;                  /* how many bits are set: exact when nothing moves; and a mark */
     WF_ATOMIC(uint64_t) sleeping[WF_IDLE_WORDS]; /* a bit per worker: it sleeps, or is about to */
     unsigned workers;                            /* constant */
 };
@@ -49,10 +53,24 @@ void wf_idle_sleep(struct wf_idle *i, unsigned worker, bool searching);
 /* Take the bit back. False: somebody has claimed this worker, which therefore counts as a searcher. */
 bool wf_idle_wake_self(struct wf_idle *i, unsigned worker);
 
+enum { WF_IDLE_WATCHED = 1 << 30 }; /* the mark: the watchdog sleeps, until somebody else does not */
+
+/* How many sleep. A hint. */
+static inline unsigned wf_idle_asleep(struct wf_idle *i)
+{
+    return wf_load(&i->asleep, relaxed) & ~(uint32_t)WF_IDLE_WATCHED;
+}
+
+/* By the watchdog, who is about to sleep: false, somebody is awake. Else what all have written before they fell asleep
+ * is seen from now on; and it may sleep, or not; in both cases it says when that is over. */
+bool wf_idle_watch(struct wf_idle *i);
+void wf_idle_watch_sleep(struct wf_idle *i);
+void wf_idle_watch_end(struct wf_idle *i);
+
 /* Has anybody nothing to do? A hint, unless fences say more. */
 static inline bool wf_idle_any(struct wf_idle *i)
 {
-    return wf_load(&i->asleep, relaxed) || wf_load(&i->searching, relaxed);
+    return wf_idle_asleep(i) || wf_load(&i->searching, relaxed);
 }
 
 /* Claim a sleeper to be woken, the next one from `near` on; it counts as a searcher from now on. -1: somebody

@@ -117,7 +117,7 @@ void wf_lane_close(weft_lane *l);
 /* Is there a CPU for the caller, awake, beside all others who are awake? A hint. */
 static inline bool wf_awake_has_cpu(struct wf_awake *a)
 {
-    unsigned workers = a->workers->workers - wf_load(&a->workers->asleep, relaxed);
+    unsigned workers = a->workers->workers - wf_idle_asleep(a->workers);
     return workers + wf_load(&a->threads, relaxed) <= wf_load(&a->cpus, relaxed);
 }
 

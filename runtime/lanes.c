@@ -52,14 +52,28 @@ bool wf_lanes_are_quiet(struct wf_lanes *all)
     return quiet;
 }
 
+unsigned wf_lanes_count_threads(struct wf_lanes *all)
+{
+    unsigned n = wf_load(&all->blocking.alive, relaxed) + wf_load(&all->cpu.alive, relaxed) +
+                 wf_load(&all->dns.alive, relaxed);
+    wf_lock(&all->lock);
+    for (weft_lane *l = all->opened; l; l = l->next)
+        n += wf_load(&l->alive, relaxed);
+    wf_unlock(&all->lock);
+    return n;
+}
+
 void wf_lanes_close(struct wf_lanes *all)
 {
-    for (weft_lane *l = all->opened, *next; l; l = next) {
+    wf_lock(&all->lock); /* the watchdog may be looking */
+    weft_lane *left = all->opened;
+    all->opened = NULL;
+    wf_unlock(&all->lock);
+    for (weft_lane *l = left, *next; l; l = next) {
         next = l->next;
         wf_lane_close(l);
         wf_free(l, sizeof *l);
     }
-    all->opened = NULL;
     wf_lane_close(&all->blocking);
     wf_lane_close(&all->cpu);
     wf_lane_close(&all->dns);

@@ -22,6 +22,8 @@ struct wf_lanes {
 void wf_lanes_open(weft_runtime *rt);
 bool wf_lanes_are_quiet(struct wf_lanes *lanes); /* no job is queued, on its way or being done */
 
+unsigned wf_lanes_count_threads(struct wf_lanes *lanes); /* so many there may be yet */
+
 /* Do what jobs are left, join all threads, and give back what users have not closed. Blocks. */
 void wf_lanes_close(struct wf_lanes *lanes);
 

@@ -24,6 +24,7 @@ int wf_queue_open(struct wf_queue *q, bool alone)
 {
     q->alone = alone;
     q->last = &q->first;
+    q->low_last = &q->low;
     q->ring_max = WF_QUEUE_RING_MAX;
     struct wf_ring *r = new_ring(WF_QUEUE_RING, NULL);
     wf_store(&q->ring, r, relaxed); /* threads that begin see it */
@@ -98,6 +99,12 @@ weft_task *wf_queue_pop_overflow(struct wf_queue *q)
     return take_overflow(q, q, WF_QUEUE_MOVED);
 }
 
+/* Under the lock. */
+static void count_aside(struct wf_queue *q, int n)
+{
+    wf_store(&q->aside, wf_load(&q->aside, relaxed) + (uint32_t)n, relaxed);
+}
+
 bool wf_queue_nest(struct wf_queue *q, weft_task *t, uint64_t run)
 {
     bool sibling = q->nest_run == run;
@@ -110,21 +117,68 @@ bool wf_queue_nest(struct wf_queue *q, weft_task *t, uint64_t run)
     t->next = *at;
     *at = t;
     q->youngest = t;
-    wf_store(&q->nested, wf_load(&q->nested, relaxed) + 1, relaxed);
+    count_aside(q, 1);
     wf_unlock(&q->lock);
     return true;
+}
+
+void wf_queue_push_low(struct wf_queue *q, weft_task *t)
+{
+    t->next = NULL;
+    wf_lock(&q->lock);
+    *q->low_last = t;
+    q->low_last = &t->next;
+    count_aside(q, 1);
+    wf_unlock(&q->lock);
+}
+
+/* Under the lock. */
+static weft_task *take_nest(struct wf_queue *q)
+{
+    weft_task *t = q->nest;
+    if (!t)
+        return NULL;
+    q->nest = t->next;
+    if (q->youngest == t)
+        q->youngest = NULL;
+    count_aside(q, -1);
+    return t;
+}
+
+static weft_task *take_low(struct wf_queue *q)
+{
+    weft_task *t = q->low;
+    if (!t)
+        return NULL;
+    q->low = t->next;
+    if (!q->low)
+        q->low_last = &q->low;
+    count_aside(q, -1);
+    return t;
 }
 
 weft_task *wf_queue_pop_nest(struct wf_queue *q)
 {
     wf_lock(&q->lock);
-    weft_task *t = q->nest;
-    if (t) {
-        q->nest = t->next;
-        if (q->youngest == t)
-            q->youngest = NULL;
-        wf_store(&q->nested, wf_load(&q->nested, relaxed) - 1, relaxed);
-    }
+    weft_task *t = take_nest(q);
+    wf_unlock(&q->lock);
+    return t;
+}
+
+weft_task *wf_queue_pop_low(struct wf_queue *q)
+{
+    wf_lock(&q->lock);
+    weft_task *t = take_low(q);
+    wf_unlock(&q->lock);
+    return t;
+}
+
+weft_task *wf_queue_pop_aside(struct wf_queue *q)
+{
+    wf_lock(&q->lock);
+    weft_task *t = take_nest(q);
+    if (!t)
+        t = take_low(q);
     wf_unlock(&q->lock);
     return t;
 }
@@ -138,7 +192,7 @@ static uint32_t half(uint32_t n, uint32_t max)
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
 {
     uint32_t to_tail = wf_load(&to->tail, relaxed); /* our own */
-    WF_DEBUG_CHECK(to_tail == wf_load(&to->head, relaxed));
+    WF_DEBUG_CHECK(max == 1 || to_tail == wf_load(&to->head, relaxed));
     uint32_t head = wf_load(&q->head, relaxed);
     for (;;) {
         uint32_t tail = wf_load(&q->tail, acquire);        /* Q2 */
@@ -163,5 +217,5 @@ weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
     uint32_t waiting = wf_load(&q->overflow, relaxed);
     if (waiting)
         return take_overflow(q, to, half(waiting, max));
-    return wf_load(&q->nested, relaxed) ? wf_queue_pop_nest(q) : NULL;
+    return wf_load(&q->aside, relaxed) ? wf_queue_pop_aside(q) : NULL;
 }

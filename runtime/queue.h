@@ -4,6 +4,8 @@
  *     ring      all others, first in first out; open to thieves, who take half, but not more than 128
  *     nest      if the ring holds very many: the first few tasks that each task starts, under a lock. The latest
  *               come first, and of those of one task the eldest
+ *     low       tasks that hold their worker for long, time and again (slice.h), under the same lock, in order: served
+ *               every eighth time, and when there is nothing else
  *     overflow  the rest, in order, under a lock: what came when there was no memory for a larger ring
  *
  * The owner adds at the ring's tail; everybody, the owner too, takes from its head by compare-exchange. So
@@ -61,13 +63,14 @@ struct wf_queue {
     bool peeks;                            /* stacks stay, even of what was stolen (spills.h); constant */
     WF_ATOMIC(struct wf_ring *) ring;
     WF_ATOMIC(weft_task *) slot;           /* by anybody */
-    WF_ATOMIC(uint32_t) nested;            /* how many; written under lock */
-    _Alignas(64) struct wf_lock lock;      /* for overflow and nest */
+    WF_ATOMIC(uint32_t) aside;             /* how many are in nest and low; written under lock */
+    _Alignas(64) struct wf_lock lock;      /* for overflow, nest and low */
     WF_ATOMIC(uint32_t) overflow;          /* how many; written under lock */
     weft_task *first, **last;
     weft_task *nest, *youngest;            /* youngest: the last of those that come first, NULL: it has been taken */
     uint64_t nest_run;                     /* from which run that was, and how many were; by the owner */
     unsigned nestlings;
+    weft_task *low, **low_last;
     uint32_t ring_max;                     /* as large as a ring may become; constant */
 };
 
@@ -82,8 +85,13 @@ weft_task *wf_queue_pop_overflow(struct wf_queue *q);
  * t, as so many have come from this run already. */
 bool wf_queue_nest(struct wf_queue *q, weft_task *t, uint64_t run);
 
-/* Any thread. Out of the nest, or NULL. */
+/* Owner only. To those that are served last. */
+void wf_queue_push_low(struct wf_queue *q, weft_task *t);
+
+/* Any thread. Out of the nest; the eldest of the low ones; either, the nest first: or NULL. */
 weft_task *wf_queue_pop_nest(struct wf_queue *q);
+weft_task *wf_queue_pop_low(struct wf_queue *q);
+weft_task *wf_queue_pop_aside(struct wf_queue *q);
 
 /* The owner's way to its own ring. */
 static inline struct wf_ring *wf_queue_ring(struct wf_queue *q)
@@ -147,6 +155,22 @@ static inline weft_task *wf_queue_pop(struct wf_queue *q)
     return wf_load(&q->overflow, relaxed) ? wf_queue_pop_overflow(q) : NULL;
 }
 
+/* Without thieves: put t at the end, take what comes first. NULL, and t is not there: there is nothing before it, or
+ * more than a ring to choose from. */
+static inline weft_task *wf_queue_rotate(struct wf_queue *q, weft_task *t)
+{
+    uint32_t tail = wf_load(&q->tail, relaxed), head = wf_load(&q->head, relaxed); /* both our own */
+    struct wf_ring *ring = wf_queue_ring(q);
+    if (head == tail || wf_load(&q->slot, relaxed) || wf_load(&q->aside, relaxed) || wf_load(&q->overflow, relaxed))
+        return NULL;
+    weft_task *first = wf_load(wf_ring_at(ring, head), relaxed);
+    wf_queue_warm(q, ring, head, tail - head);
+    wf_store(wf_ring_at(ring, tail), t, relaxed); /* if the ring is full, where first was */
+    wf_store(&q->head, head + 1, relaxed);
+    wf_store(&q->tail, tail + 1, relaxed);
+    return first;
+}
+
 /* Owner only. How many are in the ring, about. */
 static inline uint32_t wf_queue_count(struct wf_queue *q)
 {
@@ -156,18 +180,18 @@ static inline uint32_t wf_queue_count(struct wf_queue *q)
 /* Any thread. How many there are besides the slot, about. */
 static inline uint32_t wf_queue_count_all(struct wf_queue *q)
 {
-    return wf_queue_count(q) + wf_load(&q->overflow, relaxed) + wf_load(&q->nested, relaxed);
+    return wf_queue_count(q) + wf_load(&q->overflow, relaxed) + wf_load(&q->aside, relaxed);
 }
 
 /* Any thread. Is there anything besides the slot? A look, no promise. */
 static inline bool wf_queue_any(struct wf_queue *q)
 {
     return wf_load(&q->tail, relaxed) != wf_load(&q->head, relaxed) || wf_load(&q->overflow, relaxed) ||
-           wf_load(&q->nested, relaxed);
+           wf_load(&q->aside, relaxed);
 }
 
 /* The owner of `to`, whose ring is empty: move half of q over, but no more than max, which WF_QUEUE_MOVED is the
- * greatest of. Returns one task to run, or NULL. */
+ * greatest of. Returns one task to run, or NULL. With a max of 1 nothing is moved, and `to` may hold what it will. */
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */

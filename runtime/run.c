@@ -418,4 +418,6 @@ void weft_stats_read(weft_runtime *rt, weft_stats *ret)
         ret->completions += wf_load(&w->driver->completions, relaxed);
         ret->served += wf_load(&w->driver->served, relaxed);
     }
+    ret->stalls = wf_load(&rt->watchdog.stalls, relaxed);
+    ret->deadlocks = wf_load(&rt->watchdog.deadlocks, relaxed);
 }

@@ -1,10 +1,10 @@
 /* search.c - what a worker does when it has nothing at hand: look outside, steal, look out for the others, sleep.
  *
- *     outside   inbox, timers, ring: every so often anyway, always when there is nothing else
+ *     outside   inbox, timers, ring: every so often anyway, always when there is nothing else; and what is known to
+ *               stand still, if only we are there to help it
  *     steal     from the others, nearest first; not for a while, if the last thefts were not worth it
- *     look out  one idle worker watches the busy ones, and does for them what they cannot do while they run one
- *               task for long: their timers, their requests, their completions
- *     linger    for a moment, if a job of ours is with a lane: see lane.c
+ *     look out  for the others, see lookout.h
+ *     linger    for a moment, if a job of ours is with a lane: see lane_thread.c
  *     sleep     in the ring, until something comes, a timer is due, or there is something to look out for
  *
  * Who may search, who is asleep and who is to be woken is kept in idle.c, with the argument why no work is left
@@ -12,6 +12,7 @@
 #include "runtime/worker.h"
 
 #include "runtime/fork.h"
+#include "runtime/lookout.h"
 #include "runtime/panic.h"
 #include "runtime/platform/clock.h"
 
@@ -23,9 +24,6 @@ enum { SEARCH_PASSES = 2 };
 static const int64_t THEFT_WORTH_NS = 2 * WEFT_USEC, STOLEN_WORTH_NS = 500;
 static const int64_t PAUSE_MIN_NS = 20 * WEFT_USEC, PAUSE_MAX_NS = WEFT_MSEC;
 
-/* A lookout sleeps twice as long each time, up to this. It serves who has run one task for so long. */
-static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, LOOKOUT_MAX_NS = 4 * WEFT_MSEC;
-
 /* Jobs of a pool that is busy gather for so long: docs/design/hand-over.md. */
 static const int64_t NAP_NS = 50 * WEFT_USEC;
 
@@ -35,14 +33,42 @@ static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
 {
     for (weft_task *t = wf_inbox_take(in), *next; t; t = next) {
         next = t->next;
-        wf_queue_push(&w->queue, t);
+        wf_worker_append(w, t);
     }
 }
 
-static void fire_timers(struct wf_wheel *wheel, int64_t now)
+/* Of what lies in v's queue half, and all that has just reached it: behind what lies in ours. */
+static void take_share(struct wf_worker *w, struct wf_worker *v)
 {
-    if (wf_wheel_next(wheel) <= now)
-        wf_wheel_expire(wheel, now);
+    uint32_t share = wf_queue_count_all(&v->queue) / 2 + 1, taken = 0;
+    weft_task *t = wf_load(&v->queue.slot, relaxed) ? wf_queue_slot(&v->queue, NULL) : NULL;
+    if (t)
+        wf_queue_push(&w->queue, t);
+    if (wf_inbox_any(&v->inbox))
+        take_inbox(w, &v->inbox);
+    while (taken < share && taken < WF_QUEUE_MOVED && (t = wf_queue_steal(&v->queue, &w->queue, 1))) {
+        wf_queue_push(&w->queue, t);
+        taken++;
+    }
+    wf_add(&v->taken, taken, relaxed); /* a figure */
+}
+
+/* Somebody stands still, perhaps. Whoever does so has nobody but us, if all are busy. */
+static void help(struct wf_worker *w)
+{
+    weft_runtime *rt = w->rt;
+    int64_t now = wf_clock_now();
+    bool found = false;
+    for (unsigned i = 0; i + 1 < rt->worker_count; i++) {
+        struct wf_worker *v = &rt->workers[w->victims[i]];
+        if (!wf_lookout_stands_still(v, now))
+            continue;
+        found = true;
+        if (wf_lookout_serve(w, v, now))
+            take_share(w, v);
+    }
+    if (!found)
+        wf_store(&rt->stalled, 0, relaxed);
 }
 
 /* Look at everything that reaches this worker from outside its queue. Requests are not submitted while nothing
@@ -57,7 +83,7 @@ static void look_outside(struct wf_worker *w)
         wf_worker_append_pinned(w, t);
     }
     if (wf_wheel_next(&w->wheel) != INT64_MAX)
-        fire_timers(&w->wheel, wf_clock_now());
+        wf_wheel_fire(&w->wheel, wf_clock_now());
     if (wf_driver_uncollected(w->driver) ||
         ((wf_driver_unsubmitted(w->driver) || (busy_for_long && wf_driver_watching(w->driver))) &&
          wf_worker_at_hand(w)))
@@ -65,22 +91,14 @@ static void look_outside(struct wf_worker *w)
     wf_errand_run(w->rt);
     if (w->spills_on)
         wf_spills_look(w);
+    if (WF_UNLIKELY(wf_load(&w->rt->stalled, relaxed)))
+        help(w);
     w->collecting = false;
     if (wf_queue_any(&w->queue) || w->pinned) /* for what can be taken; or to look after us while we run it */
         wf_worker_wake_one(w);
 }
 
 /* ---- stealing ---- */
-
-/* v has run the same task for a while: do what it cannot do meanwhile. */
-static void serve(struct wf_worker *w, struct wf_worker *v, int64_t now)
-{
-    w->collecting = true;
-    fire_timers(&v->wheel, now);
-    if (wf_driver_due(v->driver) || wf_driver_watching(v->driver))
-        wf_driver_serve(v->driver);
-    w->collecting = false;
-}
 
 static weft_task *steal_from(struct wf_worker *w, struct wf_worker *v, bool slot_too)
 {
@@ -152,59 +170,6 @@ static bool work_anywhere(struct wf_worker *w)
         if (wf_queue_any(&rt->workers[i].queue) || wf_inbox_any(&rt->workers[i].inbox))
             return true;
     return false;
-}
-
-/* Look after those who have run one task for long. */
-static void look_out(struct wf_worker *w, int64_t now)
-{
-    weft_runtime *rt = w->rt;
-    for (unsigned i = 0; i < rt->worker_count; i++) {
-        struct wf_worker *v = &rt->workers[i];
-        if (v == w || !wf_load(&v->current, relaxed))
-            continue;
-        uint64_t seq = wf_load(&v->run_seq, relaxed);
-        if (seq != v->seen.seq) {
-            v->seen.seq = seq;
-            v->seen.since_ns = now;
-        } else if (now - v->seen.since_ns >= STOOD_STILL_NS) {
-            serve(w, v, now);
-        }
-    }
-}
-
-/* One idle worker keeps an eye on the busy ones; it sleeps in slices while anybody is awake. Take the post, if it is
- * free. */
-static bool is_lookout(struct wf_worker *w)
-{
-    WF_ATOMIC(uint32_t) *post = &w->rt->lookout;
-    uint32_t nobody = 0;
-    return wf_load(post, relaxed) == w->index + 1 || wf_cas(post, &nobody, w->index + 1, acquire);
-}
-
-static void resign_lookout(struct wf_worker *w)
-{
-    uint32_t me = w->index + 1;
-    /* Partner: the exchange that takes it (acquire). kept: I3 comes between, but not if looking out has found work. */
-    wf_cas(&w->rt->lookout, &me, 0u, release);
-    w->lookout_ns = WF_LOOKOUT_FIRST_NS;
-}
-
-/* How long to sleep, once our bit is set and a fence has followed: for ever, if all others sleep too, or somebody
- * else is the lookout. Whoever wakes takes its bit back and, on its way to work, looks for sleepers after a fence:
- * either it sees us and wakes us, or we see that it is awake. */
-static int64_t watch_until(struct wf_worker *w)
-{
-    weft_runtime *rt = w->rt;
-    if (rt->worker_count == 1)
-        return INT64_MAX;
-    if (wf_load(&rt->idle.asleep, relaxed) >= rt->worker_count) {
-        resign_lookout(w);
-        return INT64_MAX;
-    }
-    if (!is_lookout(w))
-        return INT64_MAX;
-    w->lookout_ns = w->lookout_ns * 2 < LOOKOUT_MAX_NS ? w->lookout_ns * 2 : LOOKOUT_MAX_NS;
-    return wf_clock_now() + w->lookout_ns;
 }
 
 /* Nobody has work for us, but who runs may have forked what nobody else can see. Once our bit is set. */
@@ -294,9 +259,10 @@ static void park(struct wf_worker *w, int64_t deadline)
     WF_COUNT(w->parks);
     if (timer < deadline)
         deadline = timer;
-    wf_store(&w->quiet, deadline == INT64_MAX && !wf_load(&w->driver->inflight, relaxed), relaxed); /* a hint */
+    bool quiet = deadline == INT64_MAX && !wf_load(&w->driver->inflight, relaxed);
+    wf_store(&w->rest, quiet ? WF_REST_QUIET : WF_REST_UNTIL, relaxed);
     wf_driver_park(w->driver, deadline);
-    wf_store(&w->quiet, false, relaxed);
+    wf_store(&w->rest, WF_REST_NOT, relaxed); /* seen by who sees it asleep the next time (I5) */
     w->collecting = false;
 }
 
@@ -314,15 +280,15 @@ static void sleep_until_work(struct wf_worker *w)
     }
     if (w->rt->config.spin_ns && spin(w, w->rt->config.spin_ns))
         return;
-    if (w->rt->worker_count > 1 && is_lookout(w))
-        look_out(w, wf_clock_now());
+    if (w->rt->worker_count > 1 && wf_lookout_is(w))
+        wf_lookout_look(w, wf_clock_now());
     if (wf_queue_any(&w->queue) || w->sweeping)
         return; /* looking out has found something; or a sweep goes on */
     wf_idle_sleep(idle, w->index, w->searching);
     w->searching = false;
     ask_for_forks(w);
     if (!work_anywhere(w))
-        park(w, watch_until(w));
+        park(w, wf_lookout_until(w));
     if (!wf_idle_wake_self(idle, w->index))
         w->searching = true; /* whoever woke us counted us as a searcher */
 }
@@ -349,7 +315,7 @@ weft_task *wf_worker_find(struct wf_worker *w)
     }
     bool was_lookout = wf_load(&w->rt->lookout, relaxed) == w->index + 1;
     if (was_lookout)
-        resign_lookout(w); /* first, so that whoever is woken finds the post free */
+        wf_lookout_resign(w); /* first, so that whoever is woken finds the post free */
     bool was_last = w->searching && wf_idle_found(&w->rt->idle);
     w->searching = false;
     if (was_lookout || was_last)

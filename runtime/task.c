@@ -75,6 +75,7 @@ static inline void init(weft_task *t, struct wf_scope *s, weft_fn fn, void *arg,
     t->inner = NULL;
     t->held = t->args_on_heap = t->listed = false;
     t->pins = 0;
+    t->overruns = 0;
     t->blocking = 0;
     t->result = 0;
     t->saved_errno = 0;
@@ -372,7 +373,7 @@ void weft_pin(void)
 {
     weft_task *t = wf_task_require("weft_pin");
     t->pins++;
-    WF_REQUIRE(t->pins != 0, "a task is pinned 256 deep");
+    WF_REQUIRE(t->pins != 0, "a task is pinned 64 deep");
 }
 
 void weft_unpin(void)

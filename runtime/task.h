@@ -55,7 +55,8 @@ struct weft_task {
     bool args_on_heap : 1;      /* constant */
     WF_ATOMIC(bool) awaited;    /* somebody was given its result */
     bool listed;                /* in its scope's list of waiting tasks: by itself under that scope's lock */
-    uint8_t pins;               /* by itself: how often it is pinned */
+    uint8_t pins : 6;           /* by itself: how often it is pinned */
+    uint8_t overruns : 2;       /* by its worker, as it leaves: slice.h */
     uint8_t blocking;           /* by itself: how deep in weft_blocking_begin */
     WF_ATOMIC(bool) named;      /* by itself: name counts, not the site */
     WF_ATOMIC(bool) errand;     /* a plain thread has asked to stop it: errand.c */

@@ -65,6 +65,13 @@ static inline int64_t wf_wheel_next(struct wf_wheel *w)
     return loose ? wf_wheel_next_loose(w, loose) : wf_load(&w->next_ns, relaxed);
 }
 
+/* Fire what is due, if anything is. */
+static inline void wf_wheel_fire(struct wf_wheel *w, int64_t now_ns)
+{
+    if (wf_wheel_next(w) <= now_ns)
+        wf_wheel_expire(w, now_ns);
+}
+
 /* Arm t, which is in no wheel, to call fire at deadline_ns. By the wheel's worker. */
 void wf_timer_arm(struct wf_wheel *w, struct wf_timer *t, int64_t deadline_ns);
 

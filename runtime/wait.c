@@ -174,9 +174,14 @@ void wf_fire_claimed(weft_waiter *r, int result)
     struct wf_wait *w = r->wait;
     weft_task *t = w->task;
     r->result = result;
-    /* CLAIMED is 2, FIRED is 3: one bit more. Only the claimer may set it, only parking may come between. */
+    /* CLAIMED is 2, FIRED is 3: one bit more. Only the claimer may set it, only parking may come between; if that has
+     * come, and nobody takes its stack away, the word is ours. */
     _Static_assert((WF_WAIT_CLAIMED | 1) == WF_WAIT_FIRED, "claimed becomes fired by one bit");
-    uint64_t before = wf_or(&w->word, 1, acq_rel); /* W1 */
+    uint64_t before = wf_load(&w->word, acquire); /* W3 */
+    if ((before & (WF_WAIT_PARKED | WF_WAIT_SPILLABLE)) == WF_WAIT_PARKED)
+        wf_store(&w->word, before | 1, release); /* W1 */
+    else
+        before = wf_or(&w->word, 1, acq_rel); /* W1 */
     WF_REQUIRE((before & WF_WAIT_STATE) == WF_WAIT_CLAIMED, "weft_wake_claimed of a waiter that was not claimed");
     release(w, t, before);
 }

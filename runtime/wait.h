@@ -88,6 +88,10 @@ bool wf_wait_unpark(struct wf_wait *w, uint64_t word);
 /* Why the caller should stop: 0, -ECANCELED, -ETIMEDOUT. 0 on a plain thread. */
 int wf_wait_stop_reason(void);
 
+/* [As-] At the beginning of a call that may wait: why the caller should stop. If a task's slice is over, it gives way
+ * first, as the call may find that it need not wait, time and again. */
+int wf_wait_begin(void);
+
 /* The same for a task whose wait a stop has ended: always below 0. The scope it is in may have been shielded since, and
  * then says nothing any more; but the wait was ended all the same. */
 int wf_wait_why_stopped(void);

@@ -1,72 +1,172 @@
-/* watchdog.c - see watchdog.h. */
+/* watchdog.c - see watchdog.h.
+ *
+ * Ordering: D2, with worker.c's D1: the task that is looked at. Figures and `rest` are looks, until all sleep and I6
+ * (idle.c) has made them those of this very sleep. */
 #include "runtime/watchdog.h"
 
 #include "runtime/alloc.h"
 #include "runtime/platform/clock.h"
+#include "runtime/platform/context.h"
 #include "runtime/platform/futex.h"
 #include "runtime/worker.h"
 
+/* What makes every step of a task slow makes it no stall. */
+#if defined(WF_TSAN) || defined(WF_ASAN) || defined(WF_VALGRIND) || defined(WF_NOISE)
+enum { SLOWNESS = 5 };
+#else
+enum { SLOWNESS = 1 };
+#endif
+
 enum { LOOKS_PER_LIMIT = 4 };
+static const int64_t LIMIT_DEFAULT_NS = SLOWNESS * WEFT_SEC, STEP_MAX_NS = 50 * WEFT_MSEC;
+
+static void look_by(struct wf_watchdog *d, int64_t at)
+{
+    if (at < d->next_ns)
+        d->next_ns = at;
+}
+
+/* ---- one worker ---- */
 
 static void look(weft_runtime *rt, struct wf_worker *w, struct wf_watchdog_seen *seen, int64_t now)
 {
+    struct wf_watchdog *d = &rt->watchdog;
     uint64_t seq = wf_load(&w->run_seq, relaxed);
     weft_task *t = wf_load(&w->current, acquire); /* D2, with worker.c's D1 */
     if (!t || seq != seen->seq) {
         seen->seq = seq;
         seen->taken = wf_load(&w->taken, relaxed);
-        seen->since_ns = now;
+        seen->since_ns = wf_clock_now(); /* not now, which may be long ago: it has not run before this */
         seen->reported = false;
-    } else if (!seen->reported && now - seen->since_ns >= rt->config.stall_ns) {
+    } else if (!seen->reported && now - seen->since_ns >= d->limit_ns) {
         seen->reported = true;
+        WF_COUNT(d->stalls);
         wf_stall_report(w, t, seen, now);
     }
+    if (t && !seen->reported)
+        look_by(d, seen->since_ns + d->limit_ns);
 }
+
+/* ---- all of them ---- */
 
 /* Is there nothing in w's hands, and will nothing come by itself? */
 static bool is_quiet(struct wf_worker *w)
 {
     return !wf_queue_any(&w->queue) && !wf_load(&w->queue.slot, relaxed) && !wf_inbox_any(&w->inbox) &&
-           !wf_inbox_any(&w->pinned_inbox) && wf_load(&w->quiet, relaxed);
+           !wf_inbox_any(&w->pinned_inbox) && wf_load(&w->rest, relaxed) == WF_REST_QUIET;
 }
 
 /* The same for all. Each is looked at for itself, so it counts only if it stays so. */
-static bool are_quiet(weft_runtime *rt, uint64_t *ret_seq)
+static bool are_quiet(weft_runtime *rt)
 {
     bool quiet = wf_lanes_are_quiet(&rt->lanes);
-    *ret_seq = 0;
-    for (unsigned i = 0; i < rt->worker_count; i++) {
-        quiet = quiet && is_quiet(&rt->workers[i]);
-        *ret_seq += wf_load(&rt->workers[i].run_seq, relaxed);
-    }
+    for (unsigned i = 0; quiet && i < rt->worker_count; i++)
+        quiet = is_quiet(&rt->workers[i]);
     return quiet && !wf_load(&rt->stopping, relaxed);
 }
 
-static void look_at_all(weft_runtime *rt, int64_t now)
+static uint64_t count_runs(weft_runtime *rt)
+{
+    uint64_t runs = 0;
+    for (unsigned i = 0; i < rt->worker_count; i++)
+        runs += wf_load(&rt->workers[i].run_seq, relaxed);
+    return runs;
+}
+
+/* Of all threads of the process, which ones are this runtime's? Those of another may end a wait, too. */
+static bool has_process_for_itself(weft_runtime *rt)
+{
+    unsigned threads = wf_thread_count(); /* first: one of a lane may be about to go */
+    return threads && threads <= rt->worker_count + 1 + wf_lanes_count_threads(&rt->lanes);
+}
+
+static void tell_deadlock(weft_runtime *rt)
+{
+    rt->watchdog.quiet_told = true;
+    if (rt->watchdog.by_default && !has_process_for_itself(rt))
+        return;
+    WF_COUNT(rt->watchdog.deadlocks);
+    wf_deadlock_report(rt);
+}
+
+/* True: nothing was run since the last look. */
+static bool look_at_all(weft_runtime *rt, int64_t now)
 {
     struct wf_watchdog *d = &rt->watchdog;
-    uint64_t seq;
-    bool quiet = are_quiet(rt, &seq);
-    if (!quiet || !d->quiet_since_ns || seq != d->quiet_seq) {
-        d->quiet_since_ns = quiet ? now : 0;
-        d->quiet_seq = seq;
+    uint64_t runs = count_runs(rt);
+    bool quiet = are_quiet(rt), calm = runs == d->runs;
+    if (!quiet || !d->quiet || !calm) {
+        d->quiet_since_ns = now;
         d->quiet_told = false;
-    } else if (!d->quiet_told && now - d->quiet_since_ns >= rt->config.stall_ns) {
-        d->quiet_told = true;
-        wf_deadlock_report(rt);
+    } else if (!d->quiet_told && now - d->quiet_since_ns >= d->limit_ns) {
+        tell_deadlock(rt);
     }
+    d->quiet = quiet;
+    d->runs = runs;
+    if (quiet && !d->quiet_told)
+        look_by(d, d->quiet_since_ns + d->limit_ns);
+    return calm;
 }
+
+/* ---- sleeping ---- */
+
+/* Nobody is held, nor will be, before somebody wakes; and it is not to be timed how long that takes. */
+static bool is_nothing_to_watch(weft_runtime *rt)
+{
+    for (unsigned i = 0; i < rt->worker_count; i++)
+        if (wf_load(&rt->workers[i].rest, relaxed) == WF_REST_NOT)
+            return false; /* it sleeps, but has not said how */
+    return rt->watchdog.quiet_told || !are_quiet(rt);
+}
+
+/* What was seen before, if anything, is so long ago that it says nothing. */
+static void start_over(weft_runtime *rt)
+{
+    int64_t now = wf_clock_now();
+    for (unsigned i = 0; i < rt->worker_count; i++)
+        rt->watchdog.seen[i].since_ns = now;
+    rt->watchdog.next_ns = now;
+}
+
+/* False: there is something. */
+static bool sleep_while_all_do(weft_runtime *rt)
+{
+    if (!wf_idle_watch(&rt->idle))
+        return false;
+    bool sleeps = is_nothing_to_watch(rt);
+    if (sleeps)
+        wf_idle_watch_sleep(&rt->idle);
+    wf_idle_watch_end(&rt->idle);
+    if (sleeps)
+        start_over(rt);
+    return sleeps;
+}
+
+/* What it has slept beyond its next look does not count. */
+static void forgive(weft_runtime *rt, int64_t late)
+{
+    for (unsigned i = 0; i < rt->worker_count; i++)
+        rt->watchdog.seen[i].since_ns += late;
+    rt->watchdog.quiet_since_ns += late;
+}
+
+/* ---- the thread ---- */
 
 static void *thread_main(void *arg)
 {
     weft_runtime *rt = arg;
-    int64_t step = rt->config.stall_ns / LOOKS_PER_LIMIT + 1;
-    while (!wf_load(&rt->watchdog.stop, relaxed)) { /* nothing hangs on it but leaving */
+    struct wf_watchdog *d = &rt->watchdog;
+    start_over(rt);
+    while (!wf_load(&d->stop, relaxed)) { /* nothing hangs on it but leaving */
         int64_t now = wf_clock_now();
+        if (now - d->next_ns > d->step_ns)
+            forgive(rt, now - d->next_ns);
+        d->next_ns = now + d->step_ns;
         for (unsigned i = 0; i < rt->worker_count; i++)
-            look(rt, &rt->workers[i], &rt->watchdog.seen[i], now);
-        look_at_all(rt, now);
-        wf_futex_wait(&rt->watchdog.stop, 0, now + step);
+            look(rt, &rt->workers[i], &d->seen[i], now);
+        bool calm = look_at_all(rt, now);
+        if (!calm || !sleep_while_all_do(rt))
+            wf_futex_wait(&d->stop, 0, d->next_ns);
     }
     return NULL;
 }
@@ -79,12 +179,19 @@ static void forget(weft_runtime *rt)
 
 int wf_watchdog_open(weft_runtime *rt)
 {
-    if (rt->config.stall_ns <= 0)
+    struct wf_watchdog *d = &rt->watchdog;
+    int64_t wanted = rt->config.stall_ns;
+    if (wanted < 0)
         return 0;
-    rt->watchdog.seen = wf_alloc(rt->worker_count * sizeof *rt->watchdog.seen);
-    if (!rt->watchdog.seen)
+    d->by_default = !wanted && !rt->config.on_deadlock;
+    d->limit_ns = wanted ? wanted : LIMIT_DEFAULT_NS;
+    d->step_ns = d->limit_ns / LOOKS_PER_LIMIT + 1;
+    if (d->step_ns > STEP_MAX_NS)
+        d->step_ns = STEP_MAX_NS;
+    d->seen = wf_alloc(rt->worker_count * sizeof *d->seen);
+    if (!d->seen)
         return -ENOMEM;
-    int err = wf_thread_start(&rt->watchdog.thread, thread_main, rt, "weft-watchdog");
+    int err = wf_thread_start(&d->thread, thread_main, rt, "weft-watchdog");
     if (err)
         forget(rt);
     return err;

@@ -1,11 +1,18 @@
 /* watchdog.h - notice a task that keeps its worker from its other tasks, and say what it is doing.
  *
- * A thread of its own, only if weft_config.stall_ns asks for it. It looks at every worker a few times per limit:
- * one that has run the same task over all those looks has been held that long. Each stall is reported once: to the
- * host's on_stall, else on stderr, there not more than once a minute for the same task. stall.c has the words.
+ * A thread of its own, unless weft_config.stall_ns forbids it. While anybody is awake it looks at every worker a few
+ * times per limit: one that has run the same task over all those looks has been held that long. Each stall is reported
+ * once: to the host's on_stall, else on stderr, there not more than once a minute for the same task. stall.c has the
+ * words.
  *
  * It also notices that nothing can go on: all workers sleep, with no timer, no request and no job under way, for as
- * long as the limit. Then every task waits for another, or for a thread that weft knows nothing of. */
+ * long as the limit. Then every task waits for another, or for a thread that weft knows nothing of. Nobody has asked
+ * for that if the limit is the default; then it is said only if there is no such thread.
+ *
+ * While all workers sleep, and that is not to be timed, it sleeps as well, with no end: whoever wakes wakes it
+ * (idle.h). But not at once: what wakes every few milliseconds need not wake the watchdog, too.
+ *
+ * A process may be stopped, or get no CPU. So the time that the watchdog slept beyond what it meant to is nobody's. */
 #ifndef WF_WATCHDOG_H
 #define WF_WATCHDOG_H
 
@@ -28,13 +35,17 @@ struct wf_watchdog_seen {
 struct wf_watchdog {
     struct wf_watchdog_seen *seen; /* of each worker: by its thread; NULL: there is none */
     struct wf_thread thread;
-    uint64_t quiet_seq;            /* how many times tasks had been run when nothing could go on, and ... */
-    int64_t quiet_since_ns;        /* ... since when: 0, something can; by its thread, as is: */
-    bool quiet_told;
-    WF_ATOMIC(uint32_t) stop; /* by close; the thread sleeps on it */
+    int64_t limit_ns, step_ns;     /* when to report, and how often to look at least; constant */
+    bool by_default;               /* nobody has asked for it; constant */
+    int64_t next_ns;               /* the next look; INT64_MAX: not before somebody wakes; by its thread: */
+    uint64_t runs;                 /* how many times tasks had been run at the last look */
+    bool quiet, quiet_told;        /* nothing could go on then ... */
+    int64_t quiet_since_ns;        /* ... since when */
+    WF_ATOMIC(uint64_t) stalls, deadlocks; /* figures: how many were told of; by its thread */
+    WF_ATOMIC(uint32_t) stop;      /* by close; the thread sleeps on it */
 };
 
-int wf_watchdog_open(weft_runtime *rt); /* 0 also when nobody asked for it; -EAGAIN, -ENOMEM */
+int wf_watchdog_open(weft_runtime *rt); /* 0 also when nobody wants it; -EAGAIN, -ENOMEM */
 void wf_watchdog_close(weft_runtime *rt);
 
 /* Tell that nothing can go on. */

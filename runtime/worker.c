@@ -58,82 +58,6 @@ WF_UNOBSERVED uint64_t wf_worker_number(struct wf_worker *w)
     return w->number++;
 }
 
-/* ---- making tasks runnable ---- */
-
-static void wake(weft_runtime *rt, int worker)
-{
-    if (worker >= 0)
-        wf_driver_wake(rt->workers[worker].driver);
-}
-
-/* There is work that others could take: wake one, unless somebody searches. */
-void wf_worker_wake_one(struct wf_worker *w)
-{
-    if (w->rt->worker_count > 1)
-        wake(w->rt, wf_idle_claim(&w->rt->idle, w->index + 1));
-}
-
-void wf_worker_spawn(struct wf_worker *w, weft_task *t)
-{
-    wf_store(&t->state, WF_TASK_READY, relaxed);
-    wf_store(&t->home, w, relaxed);
-    wf_side_give(&t->fn);
-    void *side = wf_side_take(wf_side_of(&w->base));
-    bool many = WF_UNLIKELY(wf_queue_count(&w->queue) >= WF_QUEUE_MANY);
-    if (!(many && wf_queue_nest(&w->queue, t, wf_load(&w->run_seq, relaxed))) && wf_queue_push(&w->queue, t))
-        wf_worker_wake_one(w);
-    wf_side_take(side);
-}
-
-void wf_worker_append_pinned(struct wf_worker *w, weft_task *t)
-{
-    t->next = NULL;
-    *w->pinned_last = t;
-    w->pinned_last = &t->next;
-}
-
-/* By whoever makes it run, on whose side is the same: its own writes come before, and after it runs again. */
-UNSEEN static bool is_pinned(const weft_task *t)
-{
-    return t->pins > 0;
-}
-
-void wf_worker_deliver(struct wf_worker *w, weft_task *t)
-{
-    wf_child_refuse("waking a task");
-    weft_runtime *rt = w->rt;
-    wf_store(&t->state, WF_TASK_READY, relaxed);
-    wf_side_give(&t->fn);
-    bool pinned = is_pinned(t); /* once pushed, t is somebody else's */
-    wf_runtime_visit(rt);
-    wf_inbox_push(pinned ? &w->pinned_inbox : &w->inbox, t);
-    wf_driver_wake(w->driver);
-    if (!pinned && wf_load(&w->current, relaxed))
-        wake(rt, wf_idle_claim(&rt->idle, w->index + 1)); /* w is busy: an idle one may be quicker */
-    wf_runtime_leave(rt);
-}
-
-void wf_worker_ready(weft_task *t)
-{
-    struct wf_worker *w = wf_worker_self(), *home = wf_load(&t->home, relaxed);
-    if (!w || w->rt != home->rt || (is_pinned(t) && w != home)) {
-        wf_worker_deliver(home, t);
-        return;
-    }
-    wf_store(&t->state, WF_TASK_READY, relaxed);
-    void *side = wf_side_take(wf_side_of(&w->base));
-    if (is_pinned(t)) {
-        wf_worker_append_pinned(w, t);
-    } else if (w->collecting) {
-        wf_queue_push(&w->queue, t); /* whoever collects wakes others once, at the end */
-    } else {
-        weft_task *before = wf_queue_slot(&w->queue, t);
-        if (before && wf_queue_push(&w->queue, before))
-            wf_worker_wake_one(w);
-    }
-    wf_side_take(side);
-}
-
 /* ---- ends held back ---- */
 
 void wf_worker_flush_ends(struct wf_worker *w)
@@ -179,7 +103,7 @@ WF_STEP struct wf_stack *stack_of(weft_task *t)
 /* At the queue's end. A call of its own for ThreadSanitizer: arrive is not observed, this must be. */
 OBSERVED static void push(struct wf_worker *w, weft_task *t)
 {
-    wf_queue_push(&w->queue, t);
+    wf_worker_append(w, t);
 }
 
 /* t is about to run on w. */
@@ -200,6 +124,8 @@ WF_STEP void arrive(struct wf_worker *w)
 {
     enum wf_left left = w->left;
     weft_task *t = w->left_task;
+    if (left == WF_LEFT_NOTHING)
+        return;
     w->left = WF_LEFT_NOTHING;
     switch (left) {
     case WF_LEFT_NOTHING: break;
@@ -236,11 +162,21 @@ static weft_task *pick_pinned(struct wf_worker *w)
     return t;
 }
 
-/* The next task that is at hand: the slot (not for ever), pinned ones, the queue. */
-OBSERVED static weft_task *pick(struct wf_worker *w)
+/* There are tasks aside of the ring: those of low priority have every eighth turn. */
+static weft_task *pick_low(struct wf_worker *w)
+{
+    return ++w->aside_picks % WF_TICK_LOW ? NULL : wf_queue_pop_low(&w->queue);
+}
+
+/* The next task that is at hand: the slot (not for ever), pinned ones, the queue; if there is nothing else, and
+ * low says so, also one of low priority before its turn. */
+OBSERVED static weft_task *pick(struct wf_worker *w, bool low)
 {
     weft_task *t = NULL;
     w->tick++;
+    bool aside = WF_UNLIKELY(wf_load(&w->queue.aside, relaxed));
+    if (aside && (t = pick_low(w)))
+        return t;
     if (wf_load(&w->queue.slot, relaxed)) {
         t = wf_queue_slot(&w->queue, NULL);
         if (t && ++w->slot_runs <= SLOT_RUNS_MAX)
@@ -251,18 +187,17 @@ OBSERVED static weft_task *pick(struct wf_worker *w)
     w->slot_runs = 0;
     if (w->pinned && (w->tick & 1))
         return pick_pinned(w); /* every other time, so that neither side starves */
-    bool nested = WF_UNLIKELY(wf_load(&w->queue.nested, relaxed));
-    if (nested && (w->tick & 2) && (t = wf_queue_pop_nest(&w->queue)))
+    if (aside && (w->tick & 2) && (t = wf_queue_pop_nest(&w->queue)))
         return t; /* the same: two in turn */
     t = wf_queue_pop(&w->queue);
-    if (!t && nested)
-        t = wf_queue_pop_nest(&w->queue);
+    if (!t && aside)
+        t = low ? wf_queue_pop_aside(&w->queue) : wf_queue_pop_nest(&w->queue);
     return t || !w->pinned ? t : pick_pinned(w);
 }
 
 weft_task *wf_worker_pick(struct wf_worker *w)
 {
-    return pick(w);
+    return pick(w, true);
 }
 
 /* Prepare a loop on a stack of its own, to begin with `first`. NULL: no memory; then the base loop does. */
@@ -276,28 +211,28 @@ static struct wf_context *fresh_loop(struct wf_worker *w, weft_task *first)
     return &s->context;
 }
 
-/* Leave the stack of t, the caller. Suspends. */
-WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left how)
+/* Leave the stack of t, the caller, for that of next, or for a loop that has time to look around. On the worker's
+ * side. Suspends, and returns on t's. */
+WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft_task *next)
 {
     t->saved_errno = *w->errno_at;
-    if (how == WF_LEFT_BLOCKING)
-        wf_side_give(&t->pool);
-    wf_side_take(wf_side_of(&w->base));
-    wf_store(&w->current, NULL, relaxed);
-    w->left = how;
-    w->left_task = t;
-    weft_task *next = w->tick % WF_TICK_OUTSIDE ? pick(w) : NULL;
+    if (how != WF_LEFT_NOTHING) { /* which it says anyway */
+        w->left = how;
+        w->left_task = t;
+    }
     struct wf_context *to;
     if (next && stack_of(next)) {
         begin(w, next);
         to = &stack_of(next)->context;
     } else {
+        wf_store(&w->current, NULL, relaxed);
         to = fresh_loop(w, next);
     }
     WF_COUNT(w->switches);
     wf_context_switch_aside(&stack_of(t)->context, to);
 
-    w = wf_worker_self(); /* perhaps another one, perhaps none: on a thread of the pool */
+    if (how != WF_LEFT_NOTHING) /* else it has stayed in this worker's queue, which nobody else takes from */
+        w = wf_worker_self(); /* perhaps another one, perhaps none: on a thread of the pool */
     if (WF_LIKELY(w)) {
         arrive(w);
         wf_side_take(t->side);
@@ -307,6 +242,20 @@ WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left 
         wf_side_get(&t->pool);
         wf_errno_write(t->saved_errno);
     }
+}
+
+WF_STEP weft_task *pick_unless_long(struct wf_worker *w, bool low)
+{
+    return w->tick % WF_TICK_OUTSIDE ? pick(w, low) : NULL;
+}
+
+WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left how)
+{
+    if (how == WF_LEFT_BLOCKING)
+        wf_side_give(&t->pool);
+    wf_side_take(wf_side_of(&w->base));
+    wf_slice_end(w, t);
+    leave_for(w, t, how, pick_unless_long(w, true));
 }
 
 void wf_worker_suspend(weft_task *t)
@@ -338,17 +287,40 @@ WF_UNOBSERVED void wf_worker_return_from_pool(weft_task *t)
     wf_errno_write(t->saved_errno);
 }
 
-int weft_yield(void)
+/* Give way on a worker that has no thieves. Who yields can be in the queue before it has left its stack, so that
+ * nothing is left to do by who comes. False: it is not that simple this time. */
+WF_STEP bool yield_alone(struct wf_worker *w, weft_task *t)
 {
-    struct wf_worker *w = wf_worker_require("weft_yield");
-    weft_task *t = wf_load(&w->current, relaxed);
+    if (!w->queue.alone || w->pinned || w->tick % WF_TICK_OUTSIDE == 0 || wf_slice_counts(w, t))
+        return false;
+    weft_task *next = wf_queue_rotate(&w->queue, t);
+    if (!next)
+        return false;
+    w->tick++;
+    w->slot_runs = 0;
+    disown(w, t);
+    leave_for(w, t, WF_LEFT_NOTHING, next);
+    return true;
+}
+
+WF_UNOBSERVED int weft_yield(void)
+{
+    struct wf_worker *w = wf_worker_self();
+    weft_task *t = w ? wf_load(&w->current, relaxed) : NULL;
+    if (WF_UNLIKELY(!t))
+        wf_worker_refuse("weft_yield");
     void *side = wf_side_take(wf_side_of(&w->base));
-    bool leaves = wf_worker_at_hand(w) || ++w->tick % WF_TICK_OUTSIDE == 0;
-    wf_side_take(side);
-    if (leaves) {
-        wf_store(&t->state, WF_TASK_READY, relaxed);
-        leave(w, t, WF_LEFT_YIELDED);
+    wf_store(&t->state, WF_TASK_READY, relaxed);
+    if (!yield_alone(w, t)) {
+        weft_task *next = pick_unless_long(w, wf_slice_is_low(t)); /* else it goes on itself */
+        if (next || w->tick % WF_TICK_OUTSIDE == 0) {
+            wf_slice_end(w, t);
+            leave_for(w, t, WF_LEFT_YIELDED, next);
+        } else {
+            wf_store(&t->state, WF_TASK_RUNNING, relaxed);
+        }
     }
+    wf_side_take(side);
     return wf_scope_stop_reason(t); /* after giving way: a loop that ignores it starves nobody */
 }
 
@@ -393,7 +365,7 @@ WF_UNOBSERVED static void loop(void *arg)
     w->first = NULL;
     for (;;) {
         if (!t && w->tick % WF_TICK_OUTSIDE)
-            t = pick(w);
+            t = pick(w, true);
         if (!t)
             t = wf_worker_find(w);
         if (!t || stack_of(t) || wf_spills_back(t))

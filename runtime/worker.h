@@ -35,12 +35,20 @@ enum wf_linger {
     WF_LINGER_NAPPING   /* to a queue: with others before it, so they had better come back together */
 };
 
+/* How a worker sleeps. */
+enum wf_rest {
+    WF_REST_NOT,
+    WF_REST_UNTIL, /* ... a timer, a request, which will end that */
+    WF_REST_QUIET  /* nothing under way will end it */
+};
+
 struct wf_worker {
     /* By the worker alone. */
     weft_runtime *rt;                     /* constant */
     unsigned index;                       /* constant */
     unsigned tick;                        /* tasks picked; every so often the outside is looked at */
     unsigned slot_runs;                   /* how often in a row the slot was picked */
+    unsigned aside_picks;                 /* tasks picked while some of low priority waited, or there was a nest */
     bool collecting;                      /* what becomes ready comes from outside: it goes to the queue's end */
     bool searching;                       /* counted as a searcher */
     enum wf_linger linger;                /* before it sleeps the next time */
@@ -71,9 +79,10 @@ struct wf_worker {
     /* Read by others. */
     _Alignas(64) WF_ATOMIC(weft_task *) current; /* who runs; NULL in the loop: written by the worker */
     WF_ATOMIC(uint64_t) run_seq;                 /* grows with every task that is run: written by the worker */
+    WF_ATOMIC(uint64_t) overran;                 /* the last run that has overrun its slice; by who looks: a hint */
     WF_ATOMIC(uint64_t) runs, switches, steals, parks, spills, restores; /* figures: written by the worker */
     WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
-    WF_ATOMIC(bool) quiet;                       /* it sleeps, and nothing under way will end that: by the worker */
+    WF_ATOMIC(enum wf_rest) rest;                /* written by the worker */
     WF_ATOMIC(int) thread_id;                    /* as wf_where_look() wants it; written before it runs anything */
     struct wf_driver *driver;                    /* constant while the runtime runs */
     struct wf_inbox inbox;                       /* from other threads; whoever is idle may empty it */
@@ -81,9 +90,10 @@ struct wf_worker {
     struct wf_wheel wheel;
     struct wf_queue queue;
     struct {
-        uint64_t seq;      /* run_seq when it was last looked at */
-        int64_t since_ns;  /* and since when it has been that */
-    } seen;                /* by the lookout */
+        WF_ATOMIC(uint64_t) seq;     /* run_seq when it was last looked at */
+        WF_ATOMIC(int64_t) since_ns; /* and since when it has been that */
+        WF_ATOMIC(int64_t) again_ns; /* stands still and was helped: not again before this; by who helps */
+    } seen;                          /* by whoever looks: hints */
 };
 
 struct weft_runtime {
@@ -98,6 +108,7 @@ struct weft_runtime {
     struct wf_scope root;
     WF_ATOMIC(bool) stopping;   /* everything is done: workers leave their loops */
     WF_ATOMIC(uint32_t) lookout; /* index + 1 of the idle worker that watches the busy ones, 0: none */
+    WF_ATOMIC(uint32_t) stalled; /* the same of one that stands still; by whoever looks: a hint */
     WF_ATOMIC(uint32_t) started, stopped; /* workers that have come up, that have left their loop */
     WF_ATOMIC(int) start_error;
     WF_ATOMIC(uint64_t) numbers;
@@ -125,7 +136,10 @@ static inline struct wf_worker *wf_worker_require(const char *function)
     return w;
 }
 
-enum { WF_TICK_OUTSIDE = 64 }; /* tasks between two looks at inbox, timers and ring */
+enum {
+    WF_TICK_OUTSIDE = 64, /* tasks between two looks at inbox, timers and ring */
+    WF_TICK_LOW = 8       /* and of these, one of low priority at least, if there is any */
+};
 
 #define WF_COUNT(figure) wf_store(&(figure), wf_load(&(figure), relaxed) + 1, relaxed)
 
@@ -151,6 +165,27 @@ void wf_worker_wake_one(struct wf_worker *w);
 static inline bool wf_worker_at_hand(struct wf_worker *w)
 {
     return wf_queue_any(&w->queue) || wf_load(&w->queue.slot, relaxed) || w->pinned;
+}
+
+/* Is the length of t's run, which is about to end, of any account? */
+static inline WF_UNOBSERVED bool wf_slice_counts(struct wf_worker *w, const weft_task *t)
+{
+    return WF_UNLIKELY(t->overruns || wf_load(&w->overran, relaxed) == wf_load(&w->run_seq, relaxed));
+}
+
+static inline WF_UNOBSERVED void wf_slice_end(struct wf_worker *w, weft_task *t)
+{
+    if (wf_slice_counts(w, t))
+        wf_slice_judge(t, wf_load(&w->overran, relaxed) == wf_load(&w->run_seq, relaxed));
+}
+
+/* To the end of w's queue, its own side; or with the others of low priority. */
+static inline bool wf_worker_append(struct wf_worker *w, weft_task *t)
+{
+    if (WF_LIKELY(!wf_slice_is_low(t)))
+        return wf_queue_push(&w->queue, t);
+    wf_queue_push_low(&w->queue, t);
+    return true;
 }
 
 /* Does the runtime of t, the caller, spill? */

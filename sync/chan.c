@@ -150,7 +150,7 @@ static int done(weft_chan *c, weft_waiter *partner, int result)
 int weft_chan_send_n(weft_chan *c, const void *item, size_t size)
 {
     check_size(c, size);
-    int err = wf_wait_stop_reason();
+    int err = wf_wait_begin();
     if (err)
         return err;
     weft_waiter *partner = NULL;
@@ -164,7 +164,7 @@ int weft_chan_send_n(weft_chan *c, const void *item, size_t size)
 int weft_chan_recv_n(weft_chan *c, void *item, size_t size)
 {
     check_size(c, size);
-    int err = wf_wait_stop_reason();
+    int err = wf_wait_begin();
     if (err)
         return err;
     weft_waiter *partner = NULL;

@@ -29,7 +29,7 @@ static struct wf_waitq *inside(const weft_event *e)
 int weft_event_wait(weft_event *e)
 {
     struct wf_waitq *q = inside(e);
-    int err = wf_wait_stop_reason();
+    int err = wf_wait_begin();
     if (err || wf_waitq_settled(q))
         return err;
     wf_lock(&q->lock);

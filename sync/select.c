@@ -167,6 +167,7 @@ int weft_select(weft_case *cases, size_t n)
 {
     check_count(n);
     struct selection s = {.cases = cases, .n = n};
+    (void)wf_wait_begin(); /* what is ready goes before a stop */
     int k = ask_all(&s);
     if (k != -EAGAIN)
         return k;

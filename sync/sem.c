@@ -107,7 +107,7 @@ static bool take_or_mark(struct sem *s, unsigned n)
 int weft_sem_acquire(weft_sem *sem, unsigned n)
 {
     struct sem *s = (struct sem *)sem;
-    int err = wf_wait_stop_reason();
+    int err = wf_wait_begin();
     if (err || n == 0 || take_unlocked(s, n))
         return err;
     wf_lock(&s->q.lock);

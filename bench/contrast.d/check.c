@@ -1,4 +1,4 @@
-/* check.c - the four shapes that make the point, as pass or fail.
+/* check.c - the shapes that make the point, as pass or fail.
  *
  * Shapes, not times: each is a ratio between runs of one round, and its median over the rounds is judged.
  * A shape that this machine cannot show is skipped with a word, never passed. Where neighbours blur the
@@ -12,6 +12,8 @@
 #define PAR_SHARE_MIN 0.8   /* of the cores there are to use */
 #define CORES_MIN     1.25  /* below this, nothing parallel can be shown */
 #define PING_MAX      0.25  /* p99 offloaded, of p99 in line */
+#define STUCK_MIN     0.5   /* p99 on one worker that computes on the spot, of what arithmetic says */
+#define RESCUED_MAX   0.25  /* p99 on all workers, of p99 on one */
 
 #define DOUBT_MAX 0.04 /* of the median of a ratio, before it is judged */
 
@@ -92,6 +94,36 @@ static enum verdict check_ping(FILE *out, const struct ct_results *r)
     return v;
 }
 
+static enum verdict check_stall_conc(FILE *out, const struct ct_results *r)
+{
+    double ideal = ct_ms(ct_plan_stall_ideal(&r->plan, CT_STALL_CONC, 99));
+    double got = ct_ping_percentile(&r->stalls[CT_STALL_CONC], 99).median;
+    enum verdict v =
+        say(out, got >= STUCK_MIN * ideal ? PASS : FAIL, "who computes holds up one thread:   ");
+    fprintf(out, "innocent p99 on one worker %.2f ms; ideal %.2f ms, wanted at least %.2f\n", got, ideal,
+            STUCK_MIN * ideal);
+    return v;
+}
+
+/* A worker that is free answers what a worker that computes cannot; there must be a core for it. */
+static enum verdict check_stall_par(FILE *out, const struct ct_results *r)
+{
+    unsigned cores = ct_plan_degree(&r->plan, CT_PAR);
+    double plain = ct_cell_ratio(&r->cells[CT_CPU][CT_SEQ], &r->cells[CT_CPU][CT_LIMIT]).median;
+    double got = ct_ping_ratio(&r->stalls[CT_STALL_PAR], &r->stalls[CT_STALL_CONC], 99).median;
+    bool shown = cores > 1 && plain >= CORES_MIN;
+    enum verdict v = !shown ? SKIP : got <= RESCUED_MAX ? PASS : FAIL;
+    say(out, v, "but not those who have others:      ");
+    if (!shown) {
+        fprintf(out, "no other core is free here: %u core%s, of which plain threads got %.2f\n", cores,
+                cores == 1 ? "" : "s", plain);
+        return v;
+    }
+    fprintf(out, "innocent p99 on all workers %.2f ms: %.3f of one worker's; wanted at most %.2f\n",
+            ct_ping_percentile(&r->stalls[CT_STALL_PAR], 99).median, got, RESCUED_MAX);
+    return v;
+}
+
 /* Lost pings are worse than late ones and hide from every percentile. */
 static enum verdict check_lost(FILE *out, const struct ct_results *r)
 {
@@ -99,6 +131,10 @@ static enum verdict check_lost(FILE *out, const struct ct_results *r)
     for (int m = 0; m < CT_PINGS; m++) {
         for (unsigned i = 0; i < r->pings[m].count; i++)
             lost += r->pings[m].runs[i].lost;
+    }
+    for (int m = 0; m < CT_STALLS; m++) {
+        for (unsigned i = 0; i < r->stalls[m].count; i++)
+            lost += r->stalls[m].runs[i].lost;
     }
     enum verdict v = say(out, lost == 0 ? PASS : FAIL, "every ping was answered:            ");
     fprintf(out, "%u lost\n", lost);
@@ -128,6 +164,8 @@ int ct_check(FILE *out, const struct ct_results *r)
     failed += check_cpu_conc(out, r) == FAIL;
     failed += check_cpu_par(out, r) == FAIL;
     failed += check_ping(out, r) == FAIL;
+    failed += check_stall_conc(out, r) == FAIL;
+    failed += check_stall_par(out, r) == FAIL;
     failed += check_lost(out, r) == FAIL;
     fprintf(out, failed == 0 ? "all shapes hold\n" : "%d of the shapes do not hold\n", failed);
     return failed;

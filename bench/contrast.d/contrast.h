@@ -3,7 +3,7 @@
  * The tool runs the same work in several modes and shows arithmetic, measurement and picture beside each
  * other. Its nouns:
  *
- *     work    what is done: io (requests), cpu (computing), mixed (a request, then computing), ping
+ *     work    what is done: io (requests), cpu (computing), mixed (a request, then computing), ping, stall
  *     mode    how it is run: one blocking thread, one worker, all workers, with an offload pool
  *     cell    one work in one mode; measured once per round
  *     round   every cell once, in an order that turns, so that drift of the machine hits all alike
@@ -55,6 +55,15 @@ enum ct_ping {
     CT_PINGS
 };
 
+/* The modes of a server in which some requests compute. */
+enum ct_stall {
+    CT_STALL_SEQ,
+    CT_STALL_CONC,
+    CT_STALL_PAR,
+    CT_STALL_OFFLOAD,
+    CT_STALLS
+};
+
 /* What a task was doing between two moments. */
 enum ct_kind {
     CT_READY,   /* it could go on, but nobody ran it */
@@ -68,10 +77,10 @@ struct ct_span {
     int lane; /* the thread that computed: a worker's number; below zero a pool thread's id, negated */
 };
 
-/* The message of io, mixed and ping; the same bytes both ways. */
+/* The message of io, mixed, ping and stall; the same bytes both ways. */
 struct ct_message {
     uint32_t id;
-    uint32_t delay_us;   /* how long the peer shall wait before it answers */
+    uint32_t delay_us;   /* how long the peer shall wait before it answers; stall: not 0 asks for a job's computing */
     int64_t answered_ns; /* written by the peer as it answers */
 };
 
@@ -134,6 +143,7 @@ struct ct_plan {
     unsigned ping_rate;  /* per second */
     unsigned ping_count; /* per run */
     unsigned ping_conns;
+    unsigned stall_count; /* of pings per run while some requests compute */
     int64_t job_ns;      /* one CPU job beside the pings */
     int64_t job_every_ns;
     uint64_t job_turns;
@@ -162,6 +172,7 @@ struct ct_results {
     struct ct_machine machine;
     struct ct_cell cells[CT_WORKS][CT_MODES];
     struct ct_ping_cell pings[CT_PINGS];
+    struct ct_ping_cell stalls[CT_STALLS];
     double seconds; /* the whole run */
 };
 
@@ -175,6 +186,7 @@ struct ct_child {
 extern const char *const ct_work_names[CT_WORKS];
 extern const char *const ct_mode_names[CT_MODES];
 extern const char *const ct_ping_names[CT_PINGS];
+extern const char *const ct_stall_names[CT_STALLS];
 void ct_plan_quick(struct ct_plan *p, unsigned cores, unsigned workers);
 void ct_plan_check(struct ct_plan *p, unsigned cores, unsigned workers);
 void ct_plan_full(struct ct_plan *p, unsigned cores, unsigned workers);
@@ -183,6 +195,7 @@ bool ct_plan_has(enum ct_work w, enum ct_mode m);
 unsigned ct_plan_degree(const struct ct_plan *p, enum ct_mode m);
 int64_t ct_plan_ideal(const struct ct_plan *p, enum ct_work w, enum ct_mode m);
 int64_t ct_plan_ping_ideal(const struct ct_plan *p, enum ct_ping mode, double percentile);
+int64_t ct_plan_stall_ideal(const struct ct_plan *p, enum ct_stall mode, double percentile);
 
 /* base.c */
 int64_t ct_now(void);
@@ -215,7 +228,7 @@ int64_t *ct_ping_merged(const struct ct_ping_cell *c, unsigned *count);
 void ct_peer_body(int line);
 int ct_peer_port(struct ct_child *peer);
 void ct_pinger_body(int line);
-int ct_pinger_start(struct ct_child *pinger, int port, const struct ct_plan *p);
+int ct_pinger_start(struct ct_child *pinger, int port, const struct ct_plan *p, bool asks_for_jobs);
 int ct_pinger_result(struct ct_child *pinger, struct ct_ping_run *ret);
 
 /* workload.c */
@@ -225,10 +238,11 @@ int ct_task_run(void *task);
 extern const struct ct_style ct_style_plain, ct_style_inline, ct_style_offload;
 void ct_style_compute(const struct ct_style *style, struct ct_task *t);
 
-/* modes.c, ping.c: one run */
+/* modes.c, ping.c, stall.c: one run */
 int ct_connect(int port, int *fds, unsigned n);
 int ct_run_cell(const struct ct_plan *p, enum ct_work w, enum ct_mode m, const int *fds, struct ct_run *ret);
 int ct_run_ping(const struct ct_plan *p, enum ct_ping mode, struct ct_child *pinger, struct ct_ping_run *ret);
+int ct_run_stall(const struct ct_plan *p, enum ct_stall mode, struct ct_child *pinger, struct ct_ping_run *ret);
 unsigned ct_default_workers(void);
 
 /* machine.c */

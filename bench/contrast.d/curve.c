@@ -1,4 +1,4 @@
-/* curve.c - ping latency by percentile, both axes logarithmic.
+/* curve.c - latency by percentile, both axes logarithmic.
  *
  * The horizontal axis gives each further nine the same room, because the tail is the point: a service is
  * as slow as its slow answers. Curves carry their names at their ends; there is no legend to look up. */
@@ -11,14 +11,6 @@
 #define LAST      99.9
 #define STEPS     240
 #define LABEL_GAP 15.5 /* between the baselines of two names */
-
-struct curve {
-    const char *name, *stroke, *dash;
-    double width;
-    int64_t *all;
-    unsigned n;
-    double label_y;
-};
 
 struct axes {
     FILE *out;
@@ -42,7 +34,7 @@ static double y_of(const struct axes *a, double ms)
     return a->plot.y + a->plot.h * (1 - at);
 }
 
-static double at(const struct curve *c, double percentile)
+static double at(const struct svg_curve *c, double percentile)
 {
     return ct_ms(ct_percentile(c->all, c->n, percentile));
 }
@@ -87,7 +79,7 @@ static void draw_grid(const struct axes *a)
     svg_line(a->out, a->plot.x, bottom, right, bottom, SVG_GREY, 1, NULL);
 }
 
-static void draw_curve(const struct axes *a, const struct curve *c)
+static void draw_curve(const struct axes *a, const struct svg_curve *c)
 {
     fprintf(a->out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"%.1f\" stroke-linejoin=\"round\"",
             c->stroke, c->width);
@@ -110,7 +102,7 @@ static int by_end(const void *x, const void *y)
 
 /* From the top down, each at its curve's end or just below the one before; then up again from the bottom,
  * so that none leaves the plot. */
-static void place_labels(const struct axes *a, struct curve *curves, unsigned n)
+static void place_labels(const struct axes *a, struct svg_curve *curves, unsigned n)
 {
     double limit = a->plot.y + a->plot.h + 4;
     for (unsigned i = 0; i < n; i++) {
@@ -122,7 +114,7 @@ static void place_labels(const struct axes *a, struct curve *curves, unsigned n)
         curves[i].label_y = fmin(curves[i].label_y, limit);
 }
 
-static void draw_label(const struct axes *a, const struct curve *c)
+static void draw_label(const struct axes *a, const struct svg_curve *c)
 {
     double right = a->plot.x + a->plot.w;
     svg_line(a->out, right, y_of(a, at(c, LAST)), right + 16, c->label_y - 4, c->stroke, c->width * 0.7,
@@ -144,34 +136,40 @@ static void draw_job(const struct axes *a, double job_ms)
              "length of one job");
 }
 
-void svg_curves(FILE *out, struct svg_box b, const struct ct_results *r)
+/* Those that have nothing in them go to the end. */
+static unsigned drop_empty(struct svg_curve *curves, unsigned n)
 {
-    struct curve curves[CT_PINGS] = {
-        [CT_PING_IDLE] = {.name = "idle: no jobs", .stroke = SVG_GREY, .dash = "1.5 3", .width = 1.6},
-        [CT_PING_INLINE] = {.name = "in line: one worker", .stroke = SVG_RED, .width = 2.6},
-        [CT_PING_PAR] = {.name = "in line: all workers", .stroke = SVG_AMBER, .dash = "9 3", .width = 2},
-        [CT_PING_OFFLOAD] = {.name = "offload: 1 worker + pool", .stroke = SVG_GREEN, .width = 2.6},
-        [CT_PING_PAR_OFFLOAD] = {
-            .name = "all workers + pool", .stroke = SVG_SOLID, .dash = "5 2 1.5 2", .width = 2}};
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (curves[i].n > 0) {
+            struct svg_curve c = curves[i];
+            curves[i] = curves[kept];
+            curves[kept++] = c;
+        }
+    }
+    return kept;
+}
+
+void svg_curves(FILE *out, struct svg_box b, struct svg_curve *curves, unsigned n, int64_t job_ns)
+{
     struct axes a = {.out = out, .plot = {b.x + 52, b.y, b.w - 52 - 240, b.h}, .low = HUGE_VAL};
-    for (int i = 0; i < CT_PINGS; i++) {
-        curves[i].all = ct_ping_merged(&r->pings[i], &curves[i].n);
+    n = drop_empty(curves, n);
+    if (n == 0)
+        return;
+    for (unsigned i = 0; i < n; i++) {
         a.low = fmin(a.low, at(&curves[i], FIRST));
         a.high = fmax(a.high, at(&curves[i], LAST));
     }
     a.low = nice(fmax(a.low, 1e-3) * 0.9, false);
     a.high = nice(fmax(a.high, a.low) * 1.1, true);
     draw_grid(&a);
-    draw_job(&a, ct_ms(r->plan.job_ns));
-    qsort(curves, CT_PINGS, sizeof *curves, by_end);
-    place_labels(&a, curves, CT_PINGS);
+    draw_job(&a, ct_ms(job_ns));
+    qsort(curves, n, sizeof *curves, by_end);
+    place_labels(&a, curves, n);
     svg_text(out, b.x + b.w - 4, fmin(curves[0].label_y - LABEL_GAP, b.y - 1),
              (struct svg_font){10, false, SVG_GREY, SVG_END}, "99 %% within, ms");
-    for (int i = CT_PINGS; i-- > 0;) {
-        if (curves[i].n > 0) {
-            draw_curve(&a, &curves[i]);
-            draw_label(&a, &curves[i]);
-        }
-        free(curves[i].all);
+    for (unsigned i = n; i-- > 0;) {
+        draw_curve(&a, &curves[i]);
+        draw_label(&a, &curves[i]);
     }
 }

@@ -46,8 +46,8 @@ static void put_plan(FILE *out, const struct ct_plan *p)
             p->requests[CT_CPU], p->requests[CT_MIXED]);
     fprintf(out, "    \"wait_ms\": %.4f, \"compute_ms\": %.4f, \"compute_turns\": %llu, \"turn_ns\": %.5f,\n",
             ct_ms(p->wait_ns), ct_ms(p->compute_ns), (unsigned long long)p->compute_turns, p->turn_ns);
-    fprintf(out, "    \"ping_rate_hz\": %u, \"ping_count\": %u, \"ping_connections\": %u,\n", p->ping_rate,
-            p->ping_count, p->ping_conns);
+    fprintf(out, "    \"ping_rate_hz\": %u, \"ping_count\": %u, \"ping_connections\": %u, \"stall_count\": %u,\n",
+            p->ping_rate, p->ping_count, p->ping_conns, p->stall_count);
     fprintf(out, "    \"job_ms\": %.4f, \"job_every_ms\": %.4f\n  },\n", ct_ms(p->job_ns),
             ct_ms(p->job_every_ns));
 }
@@ -89,10 +89,9 @@ static void put_cells(FILE *out, const struct ct_results *r)
     fprintf(out, "  ],\n");
 }
 
-static void put_ping(FILE *out, const struct ct_results *r, enum ct_ping m)
+static void put_latency(FILE *out, const char *name, const struct ct_ping_cell *c, int64_t ideal_ns, bool last)
 {
     static const double shown[] = {50, 75, 90, 95, 99, 99.9};
-    const struct ct_ping_cell *c = &r->pings[m];
     unsigned sent = 0, lost = 0, n;
     double late[CT_ROUNDS_MAX];
     int64_t *all = ct_ping_merged(c, &n);
@@ -102,14 +101,14 @@ static void put_ping(FILE *out, const struct ct_results *r, enum ct_ping m)
         late[i] = ct_ms(c->runs[i].late_p99_ns);
     }
     fprintf(out, "    {\"mode\": \"%s\", \"sent\": %u, \"lost\": %u, \"runs\": %u,\n     \"latency_ms\": {",
-            ct_ping_names[m], sent, lost, c->count);
+            name, sent, lost, c->count);
     for (unsigned i = 0; i < sizeof shown / sizeof *shown; i++)
         fprintf(out, "\"p%g\": %.4f, ", shown[i], ct_ms(ct_percentile(all, n, shown[i])));
     fprintf(out, "\"max\": %.4f},\n     ", ct_ms(ct_percentile(all, n, 100)));
-    fprintf(out, "\"ideal_p99_ms\": %.4f, ", ct_ms(ct_plan_ping_ideal(&r->plan, m, 99)));
+    fprintf(out, "\"ideal_p99_ms\": %.4f, ", ct_ms(ideal_ns));
     put_spread(out, "p99_by_round_ms", ct_ping_percentile(c, 99), ",\n     ");
     put_spread(out, "generator_late_p99_ms", ct_spread_of(late, c->count), "");
-    fprintf(out, "}%s\n", m == CT_PING_PAR_OFFLOAD ? "" : ",");
+    fprintf(out, "}%s\n", last ? "" : ",");
     free(all);
 }
 
@@ -123,6 +122,11 @@ void ct_json(FILE *out, const struct ct_results *r)
     put_cells(out, r);
     fprintf(out, "  \"ping\": [\n");
     for (int m = 0; m < CT_PINGS; m++)
-        put_ping(out, r, (enum ct_ping)m);
+        put_latency(out, ct_ping_names[m], &r->pings[m], ct_plan_ping_ideal(&r->plan, (enum ct_ping)m, 99),
+                    m == CT_PINGS - 1);
+    fprintf(out, "  ],\n  \"stall\": [\n");
+    for (int m = 0; m < CT_STALLS; m++)
+        put_latency(out, ct_stall_names[m], &r->stalls[m], ct_plan_stall_ideal(&r->plan, (enum ct_stall)m, 99),
+                    m == CT_STALLS - 1);
     fprintf(out, "  ]\n}\n");
 }

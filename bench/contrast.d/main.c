@@ -132,6 +132,13 @@ static void round_of_work(struct ct_results *r, struct stage *s, enum ct_work w,
     printf("ms\n");
 }
 
+/* Of the last run. */
+static void show_p99(const char *name, const struct ct_ping_cell *c)
+{
+    const struct ct_ping_run *run = &c->runs[c->count - 1];
+    printf(" %s %.2f ", name, ct_ms(ct_percentile(run->latency_ns, run->sent - run->lost, 99)));
+}
+
 static void round_of_pings(struct ct_results *r, struct stage *s, unsigned turn)
 {
     for (unsigned i = 0; i < CT_PINGS; i++) {
@@ -142,11 +149,23 @@ static void round_of_pings(struct ct_results *r, struct stage *s, unsigned turn)
         r->pings[m].count++;
     }
     printf("  ping p99");
-    for (unsigned m = 0; m < CT_PINGS; m++) {
-        const struct ct_ping_run *run = &r->pings[m].runs[r->pings[m].count - 1];
-        printf(" %s %.2f ", ct_ping_names[m],
-               ct_ms(ct_percentile(run->latency_ns, run->sent - run->lost, 99)));
+    for (unsigned m = 0; m < CT_PINGS; m++)
+        show_p99(ct_ping_names[m], &r->pings[m]);
+    printf("ms\n");
+}
+
+static void round_of_stalls(struct ct_results *r, struct stage *s, unsigned turn)
+{
+    for (unsigned i = 0; i < CT_STALLS; i++) {
+        enum ct_stall m = (enum ct_stall)in_turn(i, CT_STALLS, turn);
+        int err = ct_run_stall(&r->plan, m, &s->pinger, &r->stalls[m].runs[r->stalls[m].count]);
+        if (err < 0)
+            ct_die(ct_stall_names[m], err);
+        r->stalls[m].count++;
     }
+    printf("  stall p99");
+    for (unsigned m = 0; m < CT_STALLS; m++)
+        show_p99(ct_stall_names[m], &r->stalls[m]);
     printf("ms\n");
 }
 
@@ -164,6 +183,8 @@ static void measure(struct ct_results *r, struct stage *s)
             round_of_work(r, s, (enum ct_work)w, round, round > 0);
         if (round > 0)
             round_of_pings(r, s, round);
+        if (round > 0)
+            round_of_stalls(r, s, round);
     }
     for (unsigned extra = 1; extra <= p->extra_rounds && !ct_check_is_steady(r); extra++) {
         printf("neighbours blur computing; round %u more of at most %u\n", extra, p->extra_rounds);
@@ -205,6 +226,10 @@ static void results_free(struct ct_results *r)
     for (int m = 0; m < CT_PINGS; m++) {
         for (unsigned i = 0; i < r->pings[m].count; i++)
             free(r->pings[m].runs[i].latency_ns);
+    }
+    for (int m = 0; m < CT_STALLS; m++) {
+        for (unsigned i = 0; i < r->stalls[m].count; i++)
+            free(r->stalls[m].runs[i].latency_ns);
     }
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define WIDTH    1120.0
-#define HEIGHT   792.0
+#define HEIGHT   1044.0
 #define MARGIN   28.0
 #define LABELS   118.0 /* the column of row names */
 #define COLUMNS  4
@@ -15,6 +15,7 @@
 #define TOP      122.0
 #define ROW      136.0
 #define PING_TOP 540.0
+#define STALL_TOP 792.0
 
 static const enum ct_mode shown[COLUMNS] = {CT_SEQ, CT_CONC, CT_PAR, CT_OFFLOAD};
 
@@ -87,6 +88,24 @@ static int64_t row_scale(const struct ct_results *r, enum ct_work w)
     return longest;
 }
 
+static void draw_ping_curves(FILE *out, const struct ct_results *r)
+{
+    struct svg_curve curves[CT_PINGS] = {
+        [CT_PING_IDLE] = {.name = "idle: no jobs", .stroke = SVG_GREY, .dash = "1.5 3", .width = 1.6},
+        [CT_PING_INLINE] = {.name = "in line: one worker", .stroke = SVG_RED, .width = 2.6},
+        [CT_PING_PAR] = {.name = "in line: all workers", .stroke = SVG_AMBER, .dash = "9 3", .width = 2},
+        [CT_PING_OFFLOAD] = {.name = "offload: 1 worker + pool", .stroke = SVG_GREEN, .width = 2.6},
+        [CT_PING_PAR_OFFLOAD] = {
+            .name = "all workers + pool", .stroke = SVG_SOLID, .dash = "5 2 1.5 2", .width = 2}};
+    int64_t *all[CT_PINGS];
+    for (int i = 0; i < CT_PINGS; i++)
+        curves[i].all = all[i] = ct_ping_merged(&r->pings[i], &curves[i].n);
+    svg_curves(out, (struct svg_box){MARGIN, PING_TOP + 46, WIDTH - 2 * MARGIN, 152}, curves, CT_PINGS,
+               r->plan.job_ns);
+    for (int i = 0; i < CT_PINGS; i++)
+        free(all[i]);
+}
+
 static void draw_ping(FILE *out, const struct ct_results *r)
 {
     const struct ct_plan *p = &r->plan;
@@ -108,7 +127,43 @@ static void draw_ping(FILE *out, const struct ct_results *r)
     if (good > 0)
         svg_text(out, WIDTH - MARGIN, PING_TOP + 10, (struct svg_font){14, true, SVG_INK, SVG_END},
                  "99 %% within %.1f ms in line, %.*f ms offloaded", bad, good < 10 ? 2 : 1, good);
-    svg_curves(out, (struct svg_box){MARGIN, PING_TOP + 46, WIDTH - 2 * MARGIN, 152}, r);
+    draw_ping_curves(out, r);
+}
+
+static void draw_stall_curves(FILE *out, const struct ct_results *r)
+{
+    struct svg_curve curves[CT_STALLS] = {
+        [CT_STALL_SEQ] = {.name = "sequential: one thread", .stroke = SVG_GREY, .dash = "1.5 3", .width = 2},
+        [CT_STALL_CONC] = {.name = "concurrent: one worker", .stroke = SVG_RED, .width = 2.6},
+        [CT_STALL_PAR] = {.name = "parallel: all workers", .stroke = SVG_GREEN, .width = 2.6},
+        [CT_STALL_OFFLOAD] = {
+            .name = "offload: 1 worker + pool", .stroke = SVG_SOLID, .dash = "5 2 1.5 2", .width = 2}};
+    int64_t *all[CT_STALLS];
+    for (int i = 0; i < CT_STALLS; i++)
+        curves[i].all = all[i] = ct_ping_merged(&r->stalls[i], &curves[i].n);
+    svg_curves(out, (struct svg_box){MARGIN, STALL_TOP + 46, WIDTH - 2 * MARGIN, 152}, curves, CT_STALLS,
+               r->plan.job_ns);
+    for (int i = 0; i < CT_STALLS; i++)
+        free(all[i]);
+}
+
+static void draw_stall(FILE *out, const struct ct_results *r)
+{
+    const struct ct_plan *p = &r->plan;
+    double bad = ct_ping_percentile(&r->stalls[CT_STALL_CONC], 99).median;
+    double good = ct_ping_percentile(&r->stalls[CT_STALL_PAR], 99).median;
+    svg_line(out, MARGIN, STALL_TOP - 10, WIDTH - MARGIN, STALL_TOP - 10, SVG_INK, 1, NULL);
+    svg_text(out, MARGIN, STALL_TOP + 14, (struct svg_font){20, true, SVG_INK, SVG_START}, "stall");
+    svg_text(out, MARGIN + 58, STALL_TOP + 6, (struct svg_font){10.5, false, SVG_GREY, SVG_START},
+             "The same small requests, but now some requests of other clients compute on the spot: one of %g ms",
+             ct_ms(p->job_ns));
+    svg_text(out, MARGIN + 58, STALL_TOP + 19, (struct svg_font){10.5, false, SVG_GREY, SVG_START},
+             "every %g ms. The innocent ones wait where there is one thread, and need not where there are more.",
+             ct_ms(p->job_every_ns));
+    if (good > 0)
+        svg_text(out, WIDTH - MARGIN, STALL_TOP + 10, (struct svg_font){14, true, SVG_INK, SVG_END},
+                 "99 %% within %.1f ms on one worker, %.*f ms on %u", bad, good < 10 ? 2 : 1, good, p->workers);
+    draw_stall_curves(out, r);
 }
 
 static void draw_foot(FILE *out, const struct ct_results *r)
@@ -138,6 +193,7 @@ void ct_picture(FILE *out, const struct ct_results *r)
                       shown[i], scale);
     }
     draw_ping(out, r);
+    draw_stall(out, r);
     draw_foot(out, r);
     svg_close(out);
 }

@@ -95,7 +95,7 @@ static int server_body(void *arg)
         return listener;
     int err = weft_addr_local(listener, &at);
     if (err == 0)
-        err = ct_pinger_start(s->pinger, weft_addr_port(&at), s->plan);
+        err = ct_pinger_start(s->pinger, weft_addr_port(&at), s->plan, false);
     if (err == 0)
         err = serve(s, listener);
     weft_close(listener);

@@ -1,9 +1,13 @@
-/* pinger.c - the client of the ping work: an open loop in a process of its own.
+/* pinger.c - the client of the ping and stall works: an open loop in a process of its own.
  *
  * Ping i is meant to be sent at start + i * period, whatever happened to the pings before it, and its
  * latency runs from that intended moment to the arrival of its echo. A client that waits for answers, or
  * counts from the moment it managed to send, would be quiet just while the server is stuck and would
  * report few bad pings where there were many.
+ *
+ * For stall it also asks for jobs, at fixed times as well and on one more connection, so that no ping waits
+ * behind a job on a connection of its own. One at a time: a job that is not done when the next is due makes that
+ * one wait for the next time, so that a slow machine gets late pings and not an endless queue of jobs.
  *
  * The pinger shares the machine's cores with the server, so its own lateness (it may wake late) is inside
  * every latency. It reports that lateness, so that a reader can tell how much of a figure it may be. */
@@ -22,10 +26,12 @@
 
 #define CONNS_MAX  64
 #define SETTLE_NS  (20 * CT_MSEC) /* from the last connect to the first ping */
+#define JOB_ID     UINT32_MAX
 #define PATIENCE_NS (5 * CT_SEC)  /* for the last echo after the last ping; then it counts as lost */
 
 struct order {
     uint32_t port, conns, rate, count;
+    int64_t job_every_ns; /* 0: no jobs */
 };
 
 struct summary {
@@ -44,14 +50,36 @@ struct pinger {
     int epoll, timer;
     int64_t start_ns, period_ns;
     uint32_t sent, answered;
+    uint32_t jobs;       /* times for a job that have passed */
+    bool job_open;       /* asked for and not answered */
     int64_t *latency_ns; /* by ping number; -1 until its echo came */
     int64_t *late_ns;
-    struct link links[CONNS_MAX];
+    struct link links[CONNS_MAX + 1]; /* the last: for jobs */
 };
 
 static int64_t intended(const struct pinger *p, uint32_t i)
 {
     return p->start_ns + (int64_t)i * p->period_ns;
+}
+
+/* The next job; INT64_MAX when there is none before the last ping, or the one before is not done. */
+static int64_t job_due(const struct pinger *p)
+{
+    int64_t at = p->start_ns + p->jobs * p->order.job_every_ns;
+    bool none = p->order.job_every_ns == 0 || p->job_open || at > intended(p, p->order.count);
+    return none ? INT64_MAX : at;
+}
+
+static void job_done(struct pinger *p)
+{
+    p->job_open = false;
+    while (job_due(p) < ct_now())
+        p->jobs++;
+}
+
+static unsigned links(const struct pinger *p)
+{
+    return p->order.conns + (p->order.job_every_ns > 0);
 }
 
 static int link_open(struct link *l, uint32_t port)
@@ -79,6 +107,12 @@ static void send_due(struct pinger *p)
         ignored = send(p->links[p->sent % p->order.conns].fd, &m, sizeof m, MSG_DONTWAIT | MSG_NOSIGNAL);
         p->sent++;
     }
+    if (job_due(p) <= now) {
+        struct ct_message m = {.id = JOB_ID, .delay_us = 1};
+        ignored = send(p->links[p->order.conns].fd, &m, sizeof m, MSG_DONTWAIT | MSG_NOSIGNAL);
+        p->jobs++;
+        p->job_open = true;
+    }
 }
 
 static void receive(struct pinger *p, struct link *l)
@@ -92,6 +126,8 @@ static void receive(struct pinger *p, struct link *l)
             continue;
         l->have = 0;
         uint32_t i = l->next.id;
+        if (i == JOB_ID)
+            job_done(p);
         if (i < p->sent && p->latency_ns[i] < 0) {
             p->latency_ns[i] = ct_now() - intended(p, i);
             p->answered++;
@@ -102,19 +138,20 @@ static void receive(struct pinger *p, struct link *l)
 static void arm(struct pinger *p)
 {
     int64_t at = p->sent < p->order.count ? intended(p, p->sent) : intended(p, p->sent) + PATIENCE_NS;
+    at = job_due(p) < at ? job_due(p) : at;
     struct itimerspec when = {.it_value = {.tv_sec = at / CT_SEC, .tv_nsec = at % CT_SEC}};
     timerfd_settime(p->timer, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 static void run(struct pinger *p)
 {
-    struct epoll_event events[CONNS_MAX + 1];
+    struct epoll_event events[CONNS_MAX + 2];
     p->start_ns = ct_now() + SETTLE_NS;
     while (p->answered < p->order.count) {
         if (p->sent == p->order.count && ct_now() > intended(p, p->sent) + PATIENCE_NS)
             return;
         arm(p);
-        int n = epoll_wait(p->epoll, events, CONNS_MAX + 1, -1);
+        int n = epoll_wait(p->epoll, events, CONNS_MAX + 2, -1);
         for (int i = 0; i < n; i++) {
             if (events[i].data.ptr != NULL)
                 receive(p, events[i].data.ptr);
@@ -158,14 +195,14 @@ static int obey(struct pinger *p, int line)
     memset(p->latency_ns, 0xff, p->order.count * sizeof *p->latency_ns);
     struct epoll_event ev = {.events = EPOLLIN};
     epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->timer, &ev);
-    for (uint32_t i = 0; i < p->order.conns && err == 0; i++) {
+    for (uint32_t i = 0; i < links(p) && err == 0; i++) {
         err = link_open(&p->links[i], p->order.port);
         ev.data.ptr = &p->links[i];
         epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->links[i].fd, &ev);
     }
     if (err == 0)
         run(p);
-    for (uint32_t i = 0; i < p->order.conns; i++)
+    for (uint32_t i = 0; i < links(p); i++)
         close(p->links[i].fd);
     close(p->timer);
     close(p->epoll);
@@ -189,11 +226,12 @@ void ct_pinger_body(int line)
     }
 }
 
-/* Let it connect to port and begin. */
-int ct_pinger_start(struct ct_child *pinger, int port, const struct ct_plan *p)
+/* Let it connect to port and begin: so many connections, and one more when it asks for jobs. */
+int ct_pinger_start(struct ct_child *pinger, int port, const struct ct_plan *p, bool asks_for_jobs)
 {
-    struct order o = {
-        .port = (uint32_t)port, .conns = p->ping_conns, .rate = p->ping_rate, .count = p->ping_count};
+    struct order o = {.port = (uint32_t)port, .conns = p->ping_conns, .rate = p->ping_rate};
+    o.count = asks_for_jobs ? p->stall_count : p->ping_count;
+    o.job_every_ns = asks_for_jobs ? p->job_every_ns : 0;
     return ct_write_all(pinger->line, &o, sizeof o);
 }
 

@@ -12,12 +12,14 @@
  *
  * For pings beside jobs of J ms that begin every E ms: a ping on the worker that computes waits for the
  * rest of the job, evenly spread over J, and that happens to a share J / E of them. All others need nothing
- * but the way there and back, which is what the idle run measures. */
+ * but the way there and back, which is what the idle run measures. It is the same for innocent requests beside
+ * others that compute: only where there is one thread, and it computes, do they wait. */
 #include "bench/contrast.d/contrast.h"
 
 const char *const ct_work_names[CT_WORKS] = {"io", "cpu", "mixed"};
 const char *const ct_mode_names[CT_MODES] = {"seq", "conc", "par", "offload", "par+offload", "threads"};
 const char *const ct_ping_names[CT_PINGS] = {"idle", "in line", "par", "offload", "par+offload"};
+const char *const ct_stall_names[CT_STALLS] = {"seq", "conc", "par", "offload"};
 
 #define TASKS_MIN 8u
 
@@ -39,6 +41,7 @@ static void plan_jobs(struct ct_plan *p, int64_t job_ns, unsigned ping_count)
     p->job_ns = job_ns;
     p->job_every_ns = 2 * job_ns;
     p->ping_count = ping_count;
+    p->stall_count = ping_count / 2;
 }
 
 /* A long row of tasks would make seq endless: shorten what each does, but never below what can be
@@ -112,11 +115,22 @@ int64_t ct_plan_ideal(const struct ct_plan *p, enum ct_work w, enum ct_mode m)
     return wait + (p->tasks + degree - 1) / degree * compute;
 }
 
-/* What the jobs alone must add to a ping at that percentile. */
+/* What the jobs alone must add, at that percentile, to a ping on the one thread that computes them. */
+static int64_t behind_jobs(const struct ct_plan *p, double percentile)
+{
+    double busy = (double)p->job_ns / (double)p->job_every_ns;
+    double above = 1 - percentile / 100;
+    return above < busy ? (int64_t)((double)p->job_ns * (1 - above / busy)) : 0;
+}
+
 int64_t ct_plan_ping_ideal(const struct ct_plan *p, enum ct_ping mode, double percentile)
 {
     bool stuck = mode == CT_PING_INLINE || (mode == CT_PING_PAR && p->workers == 1);
-    double busy = (double)p->job_ns / (double)p->job_every_ns;
-    double above = 1 - percentile / 100;
-    return stuck && above < busy ? (int64_t)((double)p->job_ns * (1 - above / busy)) : 0;
+    return stuck ? behind_jobs(p, percentile) : 0;
+}
+
+int64_t ct_plan_stall_ideal(const struct ct_plan *p, enum ct_stall mode, double percentile)
+{
+    bool stuck = mode == CT_STALL_SEQ || mode == CT_STALL_CONC || (mode == CT_STALL_PAR && p->workers == 1);
+    return stuck ? behind_jobs(p, percentile) : 0;
 }

@@ -36,6 +36,15 @@ struct svg_box {
     double x, y, w, h;
 };
 
+/* One latency curve: all of n, in rising order, in nanoseconds. */
+struct svg_curve {
+    const char *name, *stroke, *dash; /* dash may be NULL */
+    double width;
+    const int64_t *all;
+    unsigned n;
+    double label_y; /* found by svg_curves() */
+};
+
 void svg_open(FILE *out, double w, double h, const char *title, const char *description);
 void svg_close(FILE *out);
 void svg_rect(FILE *out, struct svg_box b, const char *fill);
@@ -44,10 +53,10 @@ void svg_line(FILE *out, double x1, double y1, double x2, double y2, const char 
 void svg_text(FILE *out, double x, double y, struct svg_font font, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* gantt.c, curve.c: the two kinds of figures */
+/* gantt.c, curve.c: the two kinds of figures. svg_curves() puts the curves in another order. */
 void svg_gantt(FILE *out, struct svg_box b, const struct ct_results *r, enum ct_work w, enum ct_mode m,
                int64_t scale_ns);
 void svg_gantt_legend(FILE *out, double right, double y);
-void svg_curves(FILE *out, struct svg_box b, const struct ct_results *r);
+void svg_curves(FILE *out, struct svg_box b, struct svg_curve *curves, unsigned n, int64_t job_ns);
 
 #endif

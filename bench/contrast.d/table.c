@@ -51,6 +51,29 @@ static void table_work(FILE *out, const struct ct_results *r, enum ct_work w)
     }
 }
 
+static void table_latency(FILE *out, const char *name, const struct ct_ping_cell *c, int64_t ideal_ns)
+{
+    unsigned sent = 0, lost = 0, n;
+    int64_t *all = ct_ping_merged(c, &n);
+    for (unsigned i = 0; i < c->count; i++) {
+        sent += c->runs[i].sent;
+        lost += c->runs[i].lost;
+    }
+    fprintf(out, "  %-11s%8.3f %8.3f %8.3f %8.3f %8.3f    %8.1f  %6u %6u\n", name,
+            ct_ms(ct_percentile(all, n, 50)), ct_ms(ct_percentile(all, n, 90)), ct_ms(ct_percentile(all, n, 99)),
+            ct_ms(ct_percentile(all, n, 99.9)), ct_ms(ct_percentile(all, n, 100)), ct_ms(ideal_ns), lost, sent);
+    free(all);
+}
+
+static void table_stall(FILE *out, const struct ct_results *r)
+{
+    const struct ct_plan *p = &r->plan;
+    fprintf(out, "\nstall         the same pings, but the jobs are requests, too, and are computed on the spot\n");
+    fprintf(out, "                  p50      p90      p99    p99.9      max   ideal p99    lost   sent\n");
+    for (int m = 0; m < CT_STALLS; m++)
+        table_latency(out, ct_stall_names[m], &r->stalls[m], ct_plan_stall_ideal(p, (enum ct_stall)m, 99));
+}
+
 static void table_ping(FILE *out, const struct ct_results *r)
 {
     const struct ct_plan *p = &r->plan;
@@ -61,21 +84,8 @@ static void table_ping(FILE *out, const struct ct_results *r)
         "              beside jobs of %.0f ms computing, one every %.0f ms; the generator shares the cores\n",
         ct_ms(p->job_ns), ct_ms(p->job_every_ns));
     fprintf(out, "                  p50      p90      p99    p99.9      max   ideal p99    lost   sent\n");
-    for (int m = 0; m < CT_PINGS; m++) {
-        const struct ct_ping_cell *c = &r->pings[m];
-        unsigned sent = 0, lost = 0, n;
-        int64_t *all = ct_ping_merged(c, &n);
-        for (unsigned i = 0; i < c->count; i++) {
-            sent += c->runs[i].sent;
-            lost += c->runs[i].lost;
-        }
-        fprintf(out, "  %-11s%8.3f %8.3f %8.3f %8.3f %8.3f    %8.1f  %6u %6u\n", ct_ping_names[m],
-                ct_ms(ct_percentile(all, n, 50)), ct_ms(ct_percentile(all, n, 90)),
-                ct_ms(ct_percentile(all, n, 99)), ct_ms(ct_percentile(all, n, 99.9)),
-                ct_ms(ct_percentile(all, n, 100)), ct_ms(ct_plan_ping_ideal(p, (enum ct_ping)m, 99)), lost,
-                sent);
-        free(all);
-    }
+    for (int m = 0; m < CT_PINGS; m++)
+        table_latency(out, ct_ping_names[m], &r->pings[m], ct_plan_ping_ideal(p, (enum ct_ping)m, 99));
 }
 
 void ct_table(FILE *out, const struct ct_results *r)
@@ -86,4 +96,5 @@ void ct_table(FILE *out, const struct ct_results *r)
         table_work(out, r, (enum ct_work)w);
     fprintf(out, "  threads: plain threads, no runtime; what this machine has to give\n");
     table_ping(out, r);
+    table_stall(out, r);
 }

@@ -12,4 +12,11 @@ int wf_barrier_prepare(void);
 /* Once prepared. Some microseconds. */
 void wf_barrier(void);
 
+/* Where the calling thread runs, for others as long as it lives. NULL: nobody can be interrupted here. */
+const void *wf_barrier_door(void);
+
+/* The same as wf_barrier() for one thread: interrupt the CPU that it runs on. If that thread waits, or has just come
+ * from the kernel, perhaps nothing. */
+void wf_barrier_at(const void *door);
+
 #endif

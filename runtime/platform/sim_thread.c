@@ -73,6 +73,12 @@ void wf_thread_detach(struct wf_thread *t)
     (void)t; /* its memory goes at the end of the simulation, and it must have ended by then as well */
 }
 
+/* Of the simulated ones nobody keeps count. */
+unsigned wf_thread_count(void)
+{
+    return 0;
+}
+
 int wf_thread_cpu(void)
 {
     return -1;

@@ -3,14 +3,18 @@
 
 #include "runtime/platform/fault.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { NAME_MAX_BYTES = 15 }; /* what the kernel keeps */
 
@@ -72,6 +76,34 @@ void wf_thread_nap(int64_t ns)
 {
     struct timespec nap = {ns / 1000000000, ns % 1000000000};
     clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+}
+
+/* ---- Counting ------------------------------------------------------------------------------------ */
+
+/* One of io_uring's, or gone. */
+static bool is_kernels(const char *id)
+{
+    char path[64], name[NAME_MAX_BYTES + 2] = "iou-";
+    snprintf(path, sizeof path, "/proc/self/task/%.16s/comm", id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (read(fd, name, sizeof name - 1) < 0)
+            name[0] = 0; /* nobody knows: it counts */
+        close(fd);
+    }
+    return strncmp(name, "iou-", 4) == 0;
+}
+
+unsigned wf_thread_count(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir("/proc/self/task");
+    if (!dir)
+        return 0;
+    for (struct dirent *e; (e = readdir(dir));)
+        count += e->d_name[0] != '.' && !is_kernels(e->d_name);
+    closedir(dir);
+    return count;
 }
 
 /* ---- Binding ------------------------------------------------------------------------------------- */

@@ -17,6 +17,9 @@ void wf_thread_detach(struct wf_thread *t);
 /* From now on call fn in every child of fork(), on its only thread. 0, -ENOMEM. */
 int wf_thread_at_fork(void (*fn)(void));
 
+/* How many threads this process has, those not counted that the kernel has added for itself; 0: that is not known. */
+unsigned wf_thread_count(void);
+
 /* The CPU that runs the caller just now; -1: unknown. */
 int wf_thread_cpu(void);
 

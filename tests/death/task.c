@@ -156,14 +156,14 @@ static int return_pinned(void *arg)
 static int pin_too_deep(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < 256; i++)
+    for (int i = 0; i < 64; i++)
         weft_pin();
     return 0;
 }
 
 DIES(task, unpinned_without_a_pin, unpin_unpinned, "not pinned is unpinned")
 DIES(task, returned_pinned, return_pinned, "a task returned pinned")
-DIES(task, pinned_too_deep, pin_too_deep, "pinned 256 deep")
+DIES(task, pinned_too_deep, pin_too_deep, "pinned 64 deep")
 
 /* ---- Names ---- */
 

@@ -163,7 +163,7 @@ static void nest(uint64_t family)
 
 static bool pop_nest(void)
 {
-    weft_task *t = wf_load(&queue.nested, relaxed) ? wf_queue_pop_nest(&queue) : NULL;
+    weft_task *t = wf_load(&queue.aside, relaxed) ? wf_queue_pop_nest(&queue) : NULL;
     if (t)
         run_task(t);
     return t != NULL;
@@ -192,6 +192,34 @@ static void drain_nest(void)
 }
 
 MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2)
+
+/* ---- those of low priority ---- */
+
+static void push_low(void)
+{
+    weft_task *t = &task[pushed++];
+    t->result = 1;
+    wf_queue_push_low(&queue, t);
+}
+
+static void be_low(void)
+{
+    push_low();
+    push_low();
+    weft_task *t = wf_load(&queue.aside, relaxed) ? wf_queue_pop_low(&queue) : NULL;
+    if (t)
+        run_task(t);
+    push_low();
+}
+
+static void drain_low(void)
+{
+    for (weft_task *t; (t = wf_queue_pop_aside(&queue));)
+        run_task(t);
+    drain();
+}
+
+MODEL(queue_low, .setup = setup, .threads = {be_low, rob_nest, rob_nest}, .finish = drain_low, .bound = 2)
 
 /* ---- the slot ---- */
 

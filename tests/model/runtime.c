@@ -20,6 +20,7 @@ void wf_worker_run(struct wf_worker *w);
 #include "runtime/idle.c"
 #include "runtime/platform/lock.c"
 #include "runtime/queue.c"
+#include "runtime/ready.c"
 #include "runtime/run.c"
 #include "runtime/scope.c"
 #include "runtime/stop.c"

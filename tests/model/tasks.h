@@ -52,6 +52,11 @@ static __attribute__((unused)) void tasks_check(void)
         model_check(wf_load(&runnable[n], relaxed) == 0);
 }
 
+int wf_wait_begin(void)
+{
+    return wf_wait_stop_reason(); /* nobody else is on its worker */
+}
+
 weft_task *wf_task_self(void)
 {
     return wf_local()->guest;

@@ -30,8 +30,10 @@ static void stand_and_go(struct wf_context *from, struct wf_context *to);
 static _Noreturn void go_for_good(struct wf_context *from, struct wf_context *to);
 
 #include "runtime/idle.c"
+#include "runtime/lookout.c"
 #include "runtime/platform/lock.c"
 #include "runtime/queue.c"
+#include "runtime/ready.c"
 #include "runtime/search.c"
 #include "runtime/wait.c"
 #include "runtime/worker.c"

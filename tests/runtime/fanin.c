@@ -1,5 +1,7 @@
 /* fanin.c - tests of what idle workers do for one that computes: fire its timers, collect its completions, take its
  * tasks. A task that does not let go must not keep others waiting while a worker is idle. */
+#include "runtime/lookout.h"
+#include "runtime/platform/clock.h"
 #include "runtime/platform/random.h"
 #include "tests/runtime/with.h"
 
@@ -16,8 +18,9 @@ static const int64_t COMPUTE_AFTER_NS = 3 * WEFT_MSEC;
 struct scene {
     WF_ATOMIC(unsigned) left;   /* others that have not come yet */
     WF_ATOMIC(unsigned) beside; /* others that waited on the worker that computes, in all rounds */
-    unsigned worker;            /* that one */
+    WF_ATOMIC(unsigned) worker; /* that one */
     bool pinned;
+    bool nobody_idle;           /* the others run something too, if short */
     sem_t computes;
     int pipe[OTHERS][2];
     WF_ATOMIC(unsigned) next_pipe;
@@ -29,7 +32,7 @@ static int compute(void *arg)
     struct scene *s = arg;
     if (s->pinned)
         weft_pin();
-    s->worker = weft_worker();
+    wf_store(&s->worker, weft_worker(), relaxed);
     CHECK_EQ(weft_sleep(COMPUTE_AFTER_NS), 0);
     sem_post(&s->computes);
     weft_time start = weft_now();
@@ -42,7 +45,7 @@ static int compute(void *arg)
 
 static void come(struct scene *s, unsigned waited_on)
 {
-    if (waited_on == s->worker)
+    if (waited_on == wf_load(&s->worker, relaxed))
         wf_add(&s->beside, 1, relaxed);
     wf_sub(&s->left, 1, acq_rel);
 }
@@ -75,6 +78,14 @@ static void *write_to_pipes(void *arg)
     return NULL;
 }
 
+static int give_way_all_the_time(void *arg)
+{
+    struct scene *s = arg;
+    while (wf_load(&s->left, acquire) > 0)
+        CHECK_EQ(weft_yield(), 0);
+    return 0;
+}
+
 static void play(struct scene *s, weft_fn other)
 {
     pthread_t id = {0};
@@ -85,6 +96,8 @@ static void play(struct scene *s, weft_fn other)
     CHECK_EQ(weft_go(&scope, compute, s), 0);
     for (int i = 0; i < OTHERS; i++)
         CHECK_EQ(weft_go(&scope, other, s), 0);
+    for (unsigned i = 0; s->nobody_idle && i < weft_runtime_self()->worker_count; i++)
+        CHECK_EQ(weft_go(&scope, give_way_all_the_time, s), 0);
     if (other == wait_for_pipe)
         id = start_thread(write_to_pipes, s);
     CHECK_EQ(weft_scope_close(&scope), 0);
@@ -136,6 +149,113 @@ TEST_WITHIN(fanin, fires_the_timers_of_a_worker_that_computes, 60)
 TEST_WITHIN(fanin, collects_the_completions_of_a_worker_that_computes, 60)
 {
     run(play_with_pipes, WEFT_RING_SHARED);
+}
+
+TEST_WITHIN(fanin, collects_them_without_knocking_where_the_kernel_interrupts, 60)
+{
+    run(play_with_pipes, WEFT_RING_EAGER);
+}
+
+TEST_WITHIN(fanin, collects_them_later_where_nobody_knocks, 60)
+{
+    run(play_with_pipes, WEFT_RING_SILENT);
+}
+
+/* ---- Switched off ---- */
+
+static const int64_t NAP_NS = 50 * WEFT_MSEC;
+
+struct left_alone {
+    unsigned worker;
+    weft_time since;
+    WF_ATOMIC(bool) waits, woken;
+};
+
+static int nap(void *arg)
+{
+    struct left_alone *l = arg;
+    l->worker = weft_worker();
+    l->since = weft_now();
+    raise_flag(&l->waits);
+    CHECK_EQ(weft_sleep(NAP_NS), 0);
+    raise_flag(&l->woken);
+    return 0;
+}
+
+/* Compute beside a task that naps on the same worker, for longer than that. False: it did not come to that. */
+static bool compute_beside(void)
+{
+    struct left_alone l = {0};
+    WEFT_SCOPE(scope);
+    weft_pin();
+    CHECK_EQ(weft_go(&scope, nap, &l), 0);
+    yield_until(&l.waits);
+    bool beside = l.worker == weft_worker() && weft_since(l.since) < NAP_NS / 2;
+    while (beside && weft_since(l.since) < 3 * NAP_NS)
+        CHECK(!wf_load(&l.woken, acquire));
+    weft_unpin();
+    CHECK_EQ(weft_scope_close(&scope), 0);
+    return beside;
+}
+
+static int leave_alone(void *arg)
+{
+    (void)arg;
+    while (!compute_beside())
+        continue;
+    CHECK_EQ(wf_load(&weft_runtime_self()->stalled, relaxed), 0);
+    return 0;
+}
+
+TEST(fanin, is_not_done_if_that_is_switched_off)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2, .no_rescue = true}, leave_alone, NULL), 0);
+    setenv("WEFT_RESCUE", "off", 1);
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2}, leave_alone, NULL), 0);
+}
+
+TEST(fanin, is_done_if_only_the_program_has_switched_it_off)
+{
+    struct scene s = {0};
+    sem_init(&s.computes, 0, 0);
+    setenv("WEFT_RESCUE", "on", 1);
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2, .no_rescue = true}, play_with_time, &s), 0);
+}
+
+/* What the watchdog does: look, and leave word. */
+struct marker {
+    weft_runtime *rt;
+    WF_ATOMIC(bool) stop;
+};
+
+static void *mark(void *arg)
+{
+    struct marker *m = arg;
+    while (!wf_load(&m->stop, acquire)) {
+        wf_lookout_mark(m->rt, wf_clock_now());
+        sched_yield();
+    }
+    return NULL;
+}
+
+static int play_while_nobody_is_idle(void *arg)
+{
+    struct scene *s = arg;
+    struct marker m = {.rt = weft_runtime_self()};
+    pthread_t id = start_thread(mark, &m);
+    s->nobody_idle = true;
+    for (int i = 0; i < ROUNDS; i++) {
+        s->pinned = i % 2;
+        play(s, i % 4 < 2 ? wait_for_time : wait_for_pipe);
+    }
+    wf_store(&m.stop, true, release);
+    join_thread(id);
+    return 0;
+}
+
+TEST_WITHIN(fanin, is_done_by_the_busy_if_nobody_is_idle, 60)
+{
+    run(play_while_nobody_is_idle, WEFT_RING_SHARED);
 }
 
 /* ---- Theft ---- */

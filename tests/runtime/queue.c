@@ -38,6 +38,13 @@ static void free_queue(struct wf_queue *q)
     free(q);
 }
 
+static struct wf_queue *new_queue_alone(uint32_t start)
+{
+    struct wf_queue *q = new_small_queue(start);
+    q->alone = true;
+    return q;
+}
+
 static void push_range(struct wf_queue *q, unsigned from, unsigned to)
 {
     for (unsigned i = from; i < to; i++)
@@ -57,6 +64,34 @@ TEST(queue, gives_tasks_back_in_the_order_they_came)
     push_range(q, 0, 200);
     pop_range(q, 0, 200);
     CHECK(wf_queue_pop(q) == NULL);
+    free_queue(q);
+}
+
+TEST(queue, rotates_without_thieves_also_when_full)
+{
+    struct wf_queue *q = new_queue_alone(UINT32_MAX - 20);
+    CHECK(wf_queue_rotate(q, &task[0]) == NULL);
+    CHECK(wf_queue_pop(q) == NULL); /* so it was not put there either */
+    push_range(q, 0, WF_QUEUE_RING);
+    for (unsigned i = 0; i < WF_QUEUE_RING; i++)
+        CHECK_EQ(index_of(wf_queue_rotate(q, &task[WF_QUEUE_RING + i])), i);
+    pop_range(q, WF_QUEUE_RING, 2 * WF_QUEUE_RING);
+    free_queue(q);
+}
+
+TEST(queue, does_not_rotate_past_what_has_its_own_turn)
+{
+    struct wf_queue *q = new_queue_alone(0);
+    push_range(q, 0, 1);
+    CHECK(wf_queue_slot(q, &task[1]) == NULL);
+    CHECK(wf_queue_rotate(q, &task[2]) == NULL); /* the slot */
+    CHECK_EQ(index_of(wf_queue_slot(q, NULL)), 1);
+    CHECK(wf_queue_nest(q, &task[3], 7));
+    CHECK(wf_queue_rotate(q, &task[2]) == NULL); /* the nest */
+    CHECK_EQ(index_of(wf_queue_pop_nest(q)), 3);
+    push_range(q, 1, WF_QUEUE_RING + 1);
+    CHECK(wf_queue_rotate(q, &task[WF_QUEUE_RING + 1]) == NULL); /* the overflow */
+    pop_range(q, 0, WF_QUEUE_RING + 1);
     free_queue(q);
 }
 
@@ -209,6 +244,29 @@ TEST(queue, has_a_nest_where_the_latest_family_comes_first_and_its_eldest_before
         CHECK_EQ(index_of(wf_queue_pop_nest(q)), i);
     CHECK(wf_queue_pop_nest(q) == NULL);
     CHECK(!wf_queue_any(q));
+    free_queue(q);
+    free_queue(to);
+}
+
+TEST(queue, keeps_the_low_ones_in_order_for_who_finds_nothing_else)
+{
+    struct wf_queue *q = new_queue(0), *to = new_queue(0);
+    for (unsigned i = 0; i < 3; i++)
+        wf_queue_push_low(q, &task[i]);
+    CHECK_EQ(wf_queue_count_all(q), 3);
+    CHECK(wf_queue_any(q));
+    CHECK(wf_queue_nest(q, &task[8], 1));
+    push_range(q, 9, 10);
+    CHECK(wf_queue_pop_nest(q) == &task[8] && wf_queue_pop_nest(q) == NULL);
+    CHECK(wf_queue_nest(q, &task[8], 2));
+    CHECK(wf_queue_steal(q, to, WF_QUEUE_MOVED) == &task[9]);
+    CHECK(wf_queue_steal(q, to, WF_QUEUE_MOVED) == &task[8]);
+    CHECK(wf_queue_steal(q, to, WF_QUEUE_MOVED) == &task[0]);
+    CHECK(wf_queue_pop_aside(q) == &task[1]);
+    CHECK(wf_queue_pop_low(q) == &task[2]);
+    CHECK(wf_queue_pop_low(q) == NULL && wf_queue_pop_aside(q) == NULL && !wf_queue_any(q));
+    wf_queue_push_low(q, &task[3]); /* after it has been empty */
+    CHECK(wf_queue_pop_low(q) == &task[3]);
     free_queue(q);
     free_queue(to);
 }

@@ -103,7 +103,6 @@ TEST(run, refuses_configurations_out_of_range)
         {.offload_max = 1025},
         {.stack_size = 1},
         {.stack_size = ((size_t)1 << 30) + 1},
-        {.stall_ns = -1},
         {.spin_ns = -1},
         {.spin_ns = WEFT_MSEC + 1},
         {.ring = (weft_ring_mode)7},
@@ -156,6 +155,9 @@ static void run_with_bad_environment(void)
     setenv("WEFT_DRIVER", "epoll", 1);
     CHECK_EQ(weft_run(NULL, return_arg, NULL), -EINVAL);
     unsetenv("WEFT_DRIVER");
+    setenv("WEFT_RESCUE", "no", 1);
+    CHECK_EQ(weft_run(NULL, return_arg, NULL), -EINVAL);
+    unsetenv("WEFT_RESCUE");
     static const char *const bad_spin[] = {"20us", "1001", "-1"};
     for (size_t i = 0; i < sizeof bad_spin / sizeof *bad_spin; i++) {
         setenv("WEFT_SPIN_US", bad_spin[i], 1);
@@ -173,6 +175,7 @@ TEST(run, says_what_is_wrong_with_the_environment)
     CHECK(strstr(said, "WEFT_WORKERS is \"2x\""));
     CHECK(strstr(said, "WEFT_RING is \"round\""));
     CHECK(strstr(said, "WEFT_DRIVER is \"epoll\": auto, ring or soft"));
+    CHECK(strstr(said, "WEFT_RESCUE is \"no\": on or off"));
     CHECK(strstr(said, "WEFT_SPIN_US is \"20us\": microseconds are needed"));
 }
 

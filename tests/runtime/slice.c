@@ -1,5 +1,5 @@
-/* slice.c - tests of loops that compute and ask at every turn whether to give way. On one worker: who does not give way
- * is alone there, and these tests would not end. */
+/* slice.c - tests of loops that compute and ask at every turn whether to give way, and of calls that ask for them. On
+ * one worker: who does not give way is alone there, and these tests would not end. */
 #include "tests/runtime/with.h"
 
 enum { TURNS = 20 };
@@ -82,4 +82,66 @@ static int stop_who_asks(void *arg)
 TEST(slice, ends_with_a_look_at_whether_to_stop)
 {
     with_workers(stop_who_asks, NULL);
+}
+
+/* ---- Calls that may wait, and need not ---- */
+
+static void pass_through_channel(void *object)
+{
+    int word = 0;
+    CHECK_EQ(weft_chan_send(object, &word), 0);
+    CHECK_EQ(weft_chan_recv(object, &word), 0);
+}
+
+static void select_from_channel(void *object)
+{
+    int word = 0;
+    CHECK_EQ(weft_chan_try_send(object, &word, sizeof word), 0);
+    weft_case receive = weft_case_recv(object, &word, sizeof word);
+    CHECK_EQ(weft_select(&receive, 1), 0);
+}
+
+static void acquire_free(void *object)
+{
+    CHECK_EQ(weft_sem_acquire(object, 1), 0);
+    weft_sem_release(object, 1);
+}
+
+static void wait_for_what_is_set(void *object)
+{
+    CHECK_EQ(weft_event_wait(object), 0);
+}
+
+/* Until the others have had their turns: would it not give way, it would go on for ever. */
+static void go_on(void (*call)(void *object), void *object)
+{
+    unsigned until = wf_load(&turns, relaxed) + TURNS;
+    while (wf_load(&turns, relaxed) < until)
+        call(object);
+}
+
+static int call_beside_another(void *arg)
+{
+    (void)arg;
+    weft_sem sem = {0};
+    weft_event event = {0};
+    weft_chan *channel = weft_chan_new(1, sizeof(int));
+    CHECK(channel != NULL);
+    weft_sem_release(&sem, 1);
+    weft_event_set(&event);
+    WEFT_SCOPE(s);
+    weft_go(&s, take_turns, NULL);
+    go_on(pass_through_channel, channel);
+    go_on(select_from_channel, channel);
+    go_on(acquire_free, &sem);
+    go_on(wait_for_what_is_set, &event);
+    raise_flag(&over);
+    CHECK_EQ(weft_scope_close(&s), 0);
+    weft_chan_free(channel);
+    return 0;
+}
+
+TEST(slice, ends_in_calls_that_may_wait_though_they_need_not)
+{
+    with_one_worker(call_beside_another, NULL);
 }

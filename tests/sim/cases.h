@@ -13,4 +13,6 @@ struct sim_case {
 
 extern const struct sim_case sim_cases[]; /* ends with NULL */
 
+int sim_stalls(void *arg); /* stalls.c */
+
 #endif

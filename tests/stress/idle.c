@@ -2,13 +2,16 @@
  *
  *     stress_idle [SECONDS]
  *
- * With a thousand timers and deadlines open, far away, no thread of weft's runs at all: none goes to sleep during that
- * time, since none has woken. Shared by runtimes of 1, 2, 3 and 8 workers, each from when all of its threads sleep. */
+ * With a thousand timers and deadlines open, far away, and a thousand connections on which nothing comes, no thread of
+ * weft's runs at all, the watchdog's included: none goes to sleep during that time, since none has woken. Shared by
+ * runtimes of 1, 2, 3 and 8 workers, each from when all of its threads sleep. */
 #include "runtime/platform/atomic.h"
 #include "tests/test.h"
 
 #include <dirent.h>
 #include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 #include <weft.h>
@@ -54,11 +57,12 @@ static struct look look(void)
     return seen;
 }
 
-/* Workers sleep in slices of a few milliseconds while others are awake; who has slept for more than that, together with
- * all others, sleeps for good. Until then: two looks so far apart, all asleep in both, and nobody awake in between. */
+/* Workers sleep in slices of a few milliseconds while others are awake, and the watchdog in some of 50 until all do;
+ * who has slept for more than that, together with all others, sleeps for good. Until then: two looks so far apart, all
+ * asleep in both, and nobody awake in between. */
 static struct look look_when_all_sleep(void)
 {
-    struct timespec some_slices = {0, 50000000};
+    struct timespec some_slices = {0, 200000000};
     struct look before, now = look();
     do {
         nanosleep(&some_slices, NULL);
@@ -68,11 +72,35 @@ static struct look look_when_all_sleep(void)
     return now;
 }
 
-enum { SLEEPERS = 1000 };
+enum { SLEEPERS = 1000, CONNECTIONS = 1000 };
 
 static int sleep_long(void *arg)
 {
     return weft_sleep_until(*(weft_time *)arg);
+}
+
+static int read_one(void *arg)
+{
+    char byte;
+    CHECK_EQ(weft_read(*(int *)arg, &byte, 1), -ECANCELED);
+    return 0;
+}
+
+/* Both ends of each are ours; who reads at one waits for who would write at the other. */
+static void connect_all(weft_scope *s, int (*pair)[2])
+{
+    for (int i = 0; i < CONNECTIONS; i++) {
+        CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair[i]), 0);
+        CHECK_EQ(weft_go(s, read_one, &pair[i][0]), 0);
+    }
+}
+
+static void disconnect_all(int (*pair)[2])
+{
+    for (int i = 0; i < CONNECTIONS; i++) {
+        close(pair[i][0]);
+        close(pair[i][1]);
+    }
 }
 
 static int return_zero(void *arg)
@@ -100,8 +128,10 @@ static void *measure(void *arg)
 static int be_idle(void *arg)
 {
     weft_time later[2] = {weft_after(3600 * WEFT_SEC), weft_never()};
+    static int pair[CONNECTIONS][2];
     pthread_t id;
     WEFT_SCOPE(s);
+    connect_all(&s, pair);
     weft_scope_set_deadline(&s, weft_after(100 * WEFT_SEC));
     for (int i = 0; i < SLEEPERS; i++)
         CHECK_EQ(weft_go(&s, sleep_long, &later[i % 2]), 0);
@@ -111,20 +141,31 @@ static int be_idle(void *arg)
     pthread_join(id, NULL);
     weft_blocking_end();
     weft_scope_cancel(&s);
-    return weft_scope_close(&s);
+    CHECK_EQ(weft_scope_close(&s), 0);
+    disconnect_all(pair);
+    return 0;
+}
+
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 int main(int argc, char **argv)
 {
     static const unsigned workers[] = {1, 2, 3, 8};
     double seconds = argc > 1 ? atof(argv[1]) : 5;
+    allow_descriptors();
     for (int n = 0; n < 4; n++) {
         struct idleness i = {.seconds = seconds / 4};
         CHECK_EQ(weft_run(&(weft_config){.workers = workers[n]}, be_idle, &i), 0);
         long woken = i.after.sleeps - i.before.sleeps;
         printf("idle, %u workers: %ld wake-ups in %.1f s\n", workers[n], woken, i.seconds);
         fflush(stdout);
-        CHECK_EQ(i.after.threads, workers[n] + 1); /* the workers, and one of the pool */
+        CHECK_EQ(i.after.threads, workers[n] + 2); /* the workers, one of the pool, and the watchdog */
         CHECK_EQ(woken, 0);
     }
     return 0;

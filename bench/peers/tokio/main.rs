@@ -12,10 +12,12 @@
 //     tokio_peer skynet W N         a tree of tasks with N leaves: by channels, by await; ms and MiB
 //     tokio_peer offload W THREADS N  N jobs through spawn_blocking: offload.c says what is measured
 //     tokio_peer http W             a server that says hello
+//     tokio_peer stall W            an echo server in which some requests compute
 //
 // W is the number of worker threads; 0 is the current-thread runtime. Says "tokio[-multi_thread] VERSION [PORT]",
 // then makes a round for each line it reads, as bench/peer.h wants it.
 mod skynet;
+mod stall;
 mod talk;
 
 use std::future::Future;
@@ -252,6 +254,7 @@ fn main() {
     let runtime = builder.enable_all().build().unwrap();
     match word[1].as_str() {
         "echo" => runtime.block_on(async move { tokio::spawn(echo(workers)).await.unwrap() }),
+        "stall" => runtime.block_on(async move { tokio::spawn(stall::stall(workers)).await.unwrap() }),
         "http" => runtime.block_on(async move { tokio::spawn(http(workers)).await.unwrap() }),
         _ => (),
     }

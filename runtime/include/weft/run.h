@@ -24,11 +24,14 @@ typedef struct weft_stall {
     unsigned depth;         /* ... so many, 0 when the system does not say */
 } weft_stall;
 
-/* How a worker's ring is set up. The default lets every worker serve every ring; WEFT_RING_DEFER binds
- * a ring to its worker, and exists to be compared against. */
+/* How a worker's ring is set up. The default lets every worker serve every ring, and interrupts one that computes,
+ * unnoticed by its task, when the kernel keeps completions for its thread. The others exist to be compared against:
+ * DEFER binds a ring to its worker, SILENT interrupts nobody, EAGER has the kernel interrupt at every completion. */
 typedef enum weft_ring_mode {
     WEFT_RING_SHARED,
-    WEFT_RING_DEFER
+    WEFT_RING_DEFER,
+    WEFT_RING_SILENT,
+    WEFT_RING_EAGER
 } weft_ring_mode;
 
 /* How tasks wait for descriptors: by an io_uring ring per worker; or by epoll, with threads for files, which
@@ -42,9 +45,9 @@ typedef enum weft_driver {
 } weft_driver;
 
 /* Zero means default, so {0} is a good config. The environment outranks it, so that a program can be
- * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer), WEFT_DRIVER (auto, ring,
- * soft), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns, spill_ns, in milliseconds), WEFT_SPIN_US (spin_ns, in
- * microseconds).
+ * tried with other values unchanged: WEFT_WORKERS, WEFT_RING (shared, defer, silent, eager), WEFT_DRIVER (auto,
+ * ring, soft), WEFT_RESCUE (on, off: no_rescue), WEFT_STALL_MS and WEFT_SPILL_MS (stall_ns, spill_ns, in milliseconds),
+ * WEFT_SPIN_US (spin_ns, in microseconds).
  *
  * spill_ns is for programs with very many tasks that mostly wait: one that is spilled takes 1.25 KiB and no page. It
  * then goes on with the same bytes at the same addresses. Only waits are chosen in which weft itself has no use for the
@@ -60,17 +63,22 @@ typedef struct weft_config {
     bool pin;             /* one core per worker, placed by topology, nearest together */
     weft_ring_mode ring;
     weft_driver driver;
+    bool no_rescue;       /* nobody does for a worker that runs one task for long what it cannot do meanwhile: sleeps
+                             and calls of its other tasks end when it gets to them. To see what helping is worth;
+                             default: others help, from a fifth of a millisecond on */
     int64_t spin_ns;      /* how long an idle worker looks on before it sleeps, at most 1 ms; default: not at all.
                              It answers sooner then, and uses its CPU instead of leaving it */
-    int64_t stall_ns;     /* report a task that holds its worker past this; default: off */
+    int64_t stall_ns;     /* report a task that holds its worker past this; default: 1 s; below 0, or WEFT_STALL_MS=0:
+                             never. Who watches sleeps while all workers do */
     void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
                                                               lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall, on_deadlock */
     int64_t spill_ns;     /* let a task that has waited this long (up to twice) in weft_sleep() or for a descriptor give
                            * its stack back meanwhile; default: off. See above */
-    void (*on_deadlock)(void *ctx); /* with stall_ns: for so long all tasks have waited, and no timer, request or job is
-                                     * under way that could end it, so only a thread of your own can. On the watchdog's
-                                     * thread, once until something happens. Default: a few lines on stderr */
+    void (*on_deadlock)(void *ctx); /* for stall_ns all tasks have waited, and no timer, request or job is under way
+                                     * that could end it, so only a thread of your own can. On the watchdog's thread,
+                                     * once until something happens. Default: a few lines on stderr; but if stall_ns was
+                                     * not given either, only when the process has no thread but weft's */
 } weft_config;
 
 /* What the runtime has done so far; every count only grows. */
@@ -86,6 +94,8 @@ typedef struct weft_stats {
     uint64_t served;       /* of these, how many were collected by a worker that does not own the ring */
     uint64_t spills;       /* stacks given back while their task waited (spill_ns) */
     uint64_t restores;     /* ... and filled again, as it was to go on */
+    uint64_t stalls;       /* tasks that were found to hold their worker (stall_ns) */
+    uint64_t deadlocks;    /* times that nothing could go on, and that was said */
 } weft_stats;
 
 WEFT_BEGIN

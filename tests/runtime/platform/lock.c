@@ -153,6 +153,15 @@ TEST(barrier, leaves_errno_alone_whatever_the_kernel_says)
     CHECK_EQ(errno, 4711);
 }
 
+TEST(barrier, is_sent_to_one_thread_and_leaves_errno_alone)
+{
+    errno = 4711;
+    const void *own = wf_barrier_door();
+    for (int i = 0; own && i < 1000; i++)
+        wf_barrier_at(own);
+    CHECK_EQ(errno, 4711);
+}
+
 /* ---- Futex ----------------------------------------------------------------------------------------- */
 
 TEST(futex, it_does_not_sleep_on_another_value)
