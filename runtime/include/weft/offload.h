@@ -26,7 +26,7 @@ enum { WEFT_LANE_QUEUE = 1024 }; /* jobs that may wait in a lane unless its conf
 typedef enum weft_lane_full {
     WEFT_LANE_WAIT,   /* who starts it waits for its turn */
     WEFT_LANE_REFUSE, /* it is refused: -EAGAIN */
-    WEFT_LANE_HERE    /* who starts it runs it, there and then */
+    WEFT_LANE_HERE    /* who starts it runs it, there and then, on its own stack */
 } weft_lane_full;
 
 /* Zero means default, but for the name. */
