@@ -1,6 +1,6 @@
 /* dns.c - names to addresses.
  *
- * Numbers are read here and now. A name, of a host or of a service, goes to getaddrinfo(3) on the offload pool:
+ * Numbers are read here and now. A name, of a host or of a service, goes to getaddrinfo(3) in lane dns:
  * it blocks, reads files, asks servers as the system is configured to, and there is no better-tested one.
  *
  * It sorts by what is likely to work (RFC 6724); the families then take turns, so that the second address tried
@@ -57,7 +57,7 @@ static size_t interleave(const struct addrinfo *list, weft_addr *out, size_t n)
     return count;
 }
 
-/* On a thread of the pool. */
+/* On a thread of that lane. */
 static int look_up(void *arg)
 {
     struct lookup *l = arg;
@@ -84,5 +84,5 @@ int weft_resolve(const char *endpoint, weft_addr *out, size_t n)
     if (err || n == 0)
         return err;
     size_t count = wf_endpoint_numeric(&l.endpoint, out, n);
-    return count ? (int)count : weft_offload(look_up, &l);
+    return count ? (int)count : weft_offload_on(weft_lane_dns(), look_up, &l);
 }

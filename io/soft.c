@@ -329,7 +329,7 @@ static void destroy(struct wf_soft *s)
 
 static void soft_close(struct wf_kernel *k)
 {
-    wf_offload_close(&soft_of(k)->pool);
+    wf_lane_close(&soft_of(k)->lane);
     destroy(soft_of(k));
 }
 
@@ -376,7 +376,10 @@ static int soft_open(struct wf_kernel **ret, struct wf_driver *d)
         destroy(s);
         return err;
     }
-    wf_offload_open(&s->pool, WF_SOFT_THREADS_MAX);
+    struct wf_affinity affinity;
+    wf_thread_affinity(&affinity);
+    wf_lane_open(&s->lane, &(struct wf_lane_plan){"soft", WF_SOFT_THREADS_MAX, UINT_MAX, .affinity = &affinity,
+                                                  .awake = &s->awake});
     show(s);
     *ret = &s->k;
     return 0;

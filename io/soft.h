@@ -4,7 +4,7 @@
 
 #include "io/interpret.h"
 #include "io/kernel.h"
-#include "runtime/offload.h"
+#include "runtime/lane.h"
 
 #include <stddef.h>
 #include <sys/epoll.h>
@@ -19,7 +19,7 @@ enum {
 enum wf_soft_state {
     WF_SOFT_FREE,    /* in the list of those, or in one function's hands */
     WF_SOFT_WAITS,   /* in its descriptor's list, and by name */
-    WF_SOFT_HANDED,  /* in the pool's queue or on one of its threads, and by name */
+    WF_SOFT_HANDED,  /* in the lane's queue or on one of its threads, and by name */
     WF_SOFT_SPILLED, /* completed, behind the completion queue */
 };
 
@@ -33,7 +33,7 @@ struct wf_soft_request {
     int result;                                    /* and its result */
     struct wf_soft_request *next;                  /* of the descriptor, the free or the spilled ones */
     struct wf_soft_request *same_name, **name_link;
-    struct wf_offload_job job;
+    struct wf_job job;
     struct wf_soft *home;
 };
 
@@ -53,9 +53,10 @@ struct wf_soft {
     struct wf_soft_place **pages;
     unsigned page_count;
     unsigned waiting;    /* requests in some place's list; */
-    unsigned handed;     /* in the pool's queue or on one of its threads */
+    unsigned handed;     /* in the lane's queue or on one of its threads */
     struct wf_soft_request *names[WF_SOFT_NAMES], *free;
-    struct wf_offload pool;
+    weft_lane lane;
+    struct wf_awake awake; /* of that alone; all zero */
     int epoll, bell;     /* constant; the bell is an eventfd in the epoll set */
 
     struct wf_lock post; /* for whoever completes; the last lock anybody takes */

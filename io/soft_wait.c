@@ -178,7 +178,7 @@ static void take_back(struct wf_soft *s, struct wf_soft_request *r)
     remove_name(r);
 }
 
-static void run_on_thread(struct wf_offload_job *j)
+static void run_on_thread(struct wf_job *j)
 {
     struct wf_soft_request *r = (void *)((char *)j - offsetof(struct wf_soft_request, job));
     struct wf_soft *s = r->home;
@@ -198,11 +198,11 @@ static bool ends_by_itself(const struct wf_soft_request *r)
 /* Without a thread, and none to be had, it is done here, late as everything else will be. */
 static void hand_over(struct wf_soft *s, struct wf_soft_request *r)
 {
-    r->job = (struct wf_offload_job){.call = run_on_thread};
+    r->job = (struct wf_job){.call = run_on_thread};
     r->state = WF_SOFT_HANDED;
     s->handed++;
     add_name(s, r);
-    if (wf_offload_call(&s->pool, &r->job))
+    if (wf_lane_call(&s->lane, &r->job))
         return;
     take_back(s, r);
     wf_soft_finish(s, r, ends_by_itself(r) ? wf_interpret_sleeping(&r->what) : -EAGAIN);
@@ -332,7 +332,7 @@ static void cancel_one(struct wf_soft *s, struct wf_soft_request *r, struct tall
 {
     if (r->state == WF_SOFT_WAITS)
         withdraw(s, find_place(s, r->what.sqe.fd), r);
-    else if (wf_offload_withdraw(&s->pool, &r->job))
+    else if (wf_lane_withdraw(&s->lane, &r->job))
         take_back(s, r);
     else {
         t->running++;

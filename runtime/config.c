@@ -1,5 +1,5 @@
 /* config.c - what a runtime is to be like: what its maker said, what the environment says instead, and defaults. */
-#include "runtime/offload.h"
+#include "runtime/lanes.h"
 #include "runtime/panic.h"
 #include "runtime/platform/topology.h"
 #include "runtime/run.h"
@@ -76,10 +76,10 @@ int wf_config_read(weft_config *c, const weft_config *given)
     if (!c->workers)
         c->workers = wf_topology_cpus();
     if (!c->offload_max)
-        c->offload_max = WF_OFFLOAD_THREADS_DEFAULT;
+        c->offload_max = WF_LANE_BLOCKING_THREADS;
     if (!c->stack_size)
         c->stack_size = STACK_SIZE_DEFAULT;
-    bool fine = c->workers <= WF_TOPOLOGY_WORKERS_MAX && c->offload_max <= WF_OFFLOAD_THREADS_MAX &&
+    bool fine = c->workers <= WF_TOPOLOGY_WORKERS_MAX && c->offload_max <= WF_LANE_THREADS_MAX &&
                 c->stack_size >= STACK_SIZE_MIN && c->stack_size <= STACK_SIZE_MAX && c->spill_ns >= 0 &&
                 c->spin_ns >= 0 && c->spin_ns <= SPIN_MAX_NS;
     return fine ? 0 : -EINVAL;

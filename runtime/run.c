@@ -156,8 +156,7 @@ static int create(weft_runtime **ret, const weft_config *config)
     for (unsigned i = 0; i < rt->worker_count; i++)
         if ((err = wf_crew_init_worker(rt, i, topology)) < 0)
             goto out;
-    wf_offload_open(&rt->offload, config->offload_max);
-    wf_offload_allow_spin(&rt->offload, &rt->idle, wf_topology_cpus());
+    wf_lanes_open(rt);
     wf_scope_open_root(&rt->root);
 out:
     wf_free(topology, sizeof *topology);
@@ -197,7 +196,7 @@ static int run(weft_runtime *rt, weft_fn fn, void *arg)
         wf_crew_run(rt);
     while (wf_load(&rt->start_error, relaxed) && choose_another_driver(rt));
     delist_runtime(rt);
-    wf_offload_close(&rt->offload);
+    wf_lanes_close(&rt->lanes);
     wf_watchdog_close(rt);
     err = wf_load(&rt->start_error, relaxed);
     if (!err)

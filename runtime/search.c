@@ -4,7 +4,7 @@
  *               stand still, if only we are there to help it
  *     steal     from the others, nearest first; not for a while, if the last thefts were not worth it
  *     look out  for the others, see lookout.h
- *     linger    for a moment, if a job of ours is with the offload pool: see offload.c
+ *     linger    for a moment, if a job of ours is with a lane: see lane_thread.c
  *     sleep     in the ring, until something comes, a timer is due, or there is something to look out for
  *
  * Who may search, who is asleep and who is to be woken is kept in idle.c, with the argument why no work is left
@@ -202,8 +202,8 @@ static bool something_to_do(struct wf_worker *w)
 /* Look on for a moment, awake. What was to be submitted is submitted first. True: something has come. */
 static bool spin(struct wf_worker *w, int64_t ns)
 {
-    struct wf_offload *o = &w->rt->offload;
-    if (!wf_offload_has_cpu(o) || !wf_spin_is_worth_it(&w->spins))
+    struct wf_awake *a = &w->rt->lanes.awake;
+    if (!wf_awake_has_cpu(a) || !wf_spin_is_worth_it(&w->spins))
         return false;
     struct wf_spin s = wf_spin_begin(ns);
     int64_t timer = wf_wheel_next(&w->wheel);
@@ -217,7 +217,7 @@ static bool spin(struct wf_worker *w, int64_t ns)
     bool found = something_to_do(w);
     if (found)
         return true; /* because it was submitted: that says nothing of what others do */
-    while (!found && wf_offload_has_cpu(o) && wf_spin_on(&s))
+    while (!found && wf_awake_has_cpu(a) && wf_spin_on(&s))
         found = something_to_do(w);
     wf_spin_learn(&w->spins, found);
     return found;
@@ -244,14 +244,15 @@ static bool nap(struct wf_worker *w)
     return found;
 }
 
-/* A job is with the offload pool, and may be back before a wake would be. True: something has come. */
+/* A job is with a lane, and may be back before a wake would be. True: something has come. */
 static bool linger(struct wf_worker *w)
 {
     enum wf_linger how = w->linger;
     w->linger = WF_LINGER_NOT;
     if (how == WF_LINGER_NAPPING)
         return nap(w);
-    return wf_load(&w->rt->offload.cpus, relaxed) >= 2 && spin(w, wf_load(&w->rt->offload.spin_ns, relaxed));
+    struct wf_awake *a = &w->rt->lanes.awake;
+    return wf_load(&a->cpus, relaxed) >= 2 && spin(w, wf_load(&a->spin_ns, relaxed));
 }
 
 static void park(struct wf_worker *w, int64_t deadline)

@@ -10,7 +10,7 @@
  *     READY      no     queue, slot or inbox    the queue (a fresh one has none)
  *     RUNNING    yes    nowhere                 its worker
  *     WAITING    no     wait queues             whoever wakes it, once its wait says PARKED
- *     BLOCKING   yes    nowhere                 a thread of the offload pool
+ *     BLOCKING   yes    nowhere                 a thread of a lane
  *     DONE       no     its scope's held list   it has none any more
  *
  * The state is for reports. What decides is the wait word (wait.h) and who holds the pointer. */
@@ -24,6 +24,7 @@
 #include <weft/task.h>
 
 
+struct wf_job;
 struct wf_scope;
 struct wf_worker;
 
@@ -78,7 +79,7 @@ struct weft_task {
         } op;
         struct {
             /* Atomic, as a late cancel may still look at op, in vain. */
-            WF_ATOMIC(struct wf_offload_job *) job; /* its own, on the way to a thread of the offload pool */
+            WF_ATOMIC(struct wf_job *) job; /* its own, on the way to a thread of a lane */
             WF_ATOMIC(struct wf_context *) host;    /* and that thread's stack, meanwhile */
         } pool;
     };

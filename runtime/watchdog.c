@@ -112,7 +112,7 @@ static bool is_quiet(struct wf_worker *w)
 /* The same for all. Each is looked at for itself, so it counts only if it stays so. */
 static bool are_quiet(weft_runtime *rt)
 {
-    bool quiet = wf_offload_is_quiet(&rt->offload);
+    bool quiet = wf_lanes_are_quiet(&rt->lanes);
     for (unsigned i = 0; quiet && i < wf_spares_present(rt); i++)
         quiet = is_quiet(&rt->workers[i]);
     return quiet && !wf_load(&rt->stopping, relaxed);
@@ -129,8 +129,8 @@ static uint64_t count_runs(weft_runtime *rt)
 /* Of all threads of the process, which ones are this runtime's? Those of another may end a wait, too. */
 static bool has_process_for_itself(weft_runtime *rt)
 {
-    unsigned threads = wf_thread_count(); /* first: one of the pool may be about to go */
-    return threads && threads <= wf_spares_present(rt) + 1 + wf_load(&rt->offload.alive, relaxed);
+    unsigned threads = wf_thread_count(); /* first: one of a lane may be about to go */
+    return threads && threads <= wf_spares_present(rt) + 1 + wf_lanes_count_threads(&rt->lanes);
 }
 
 static void tell_deadlock(weft_runtime *rt)

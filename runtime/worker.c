@@ -144,7 +144,7 @@ WF_STEP void arrive(struct wf_worker *w)
     case WF_LEFT_BLOCKING:
         disown(w, t);
         wf_side_get(&t->pool);
-        wf_offload_task(&w->rt->offload, t);
+        wf_lane_host(wf_load(&t->pool.job, relaxed)->lane, t);
         break;
     case WF_LEFT_STACK:
         wf_side_clear(w->left_stack, sizeof *w->left_stack); /* it may have come here from another worker */

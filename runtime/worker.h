@@ -5,7 +5,7 @@
 #include "runtime/driver.h"
 #include "runtime/idle.h"
 #include "runtime/inbox.h"
-#include "runtime/offload.h"
+#include "runtime/lanes.h"
 #include "runtime/panic.h"
 #include "runtime/platform/local.h"
 #include "runtime/platform/spin.h"
@@ -24,11 +24,11 @@ enum wf_left {
     WF_LEFT_NOTHING,
     WF_LEFT_PARKING,  /* a task that waits: it has left its stack now */
     WF_LEFT_YIELDED,  /* a task that goes to the back of the queue */
-    WF_LEFT_BLOCKING, /* a task that goes on as a thread of the offload pool */
+    WF_LEFT_BLOCKING, /* a task that goes on as a thread of a lane */
     WF_LEFT_STACK     /* a stack whose loop is over */
 };
 
-/* A task has handed a job to the offload pool that may soon be back. */
+/* A task has handed a job to a lane that may soon be back. */
 enum wf_linger {
     WF_LINGER_NOT,
     WF_LINGER_LOOKING,  /* to a thread that looked on: back before a wake would be, if it is short */
@@ -115,7 +115,7 @@ struct weft_runtime {
     struct wf_idle idle;
     struct wf_stack_pool stacks;
     struct wf_task_pool tasks;
-    struct wf_offload offload;
+    struct wf_lanes lanes;
     struct wf_watchdog watchdog;
     struct wf_spares spares;
     struct wf_spills spills;
@@ -218,7 +218,7 @@ void wf_worker_run(struct wf_worker *w);
 /* Leave this stack until somebody makes t, the caller, run again. Suspends. */
 void wf_worker_suspend(weft_task *t);
 
-/* Leave the worker for a thread of the offload pool. Suspends, and returns on that thread. */
+/* Leave the worker for a thread of a lane. Suspends, and returns on that thread. */
 void wf_worker_leave_for_pool(weft_task *t);
 
 /* And back, on that thread. Suspends, and returns on a worker. */

@@ -6,12 +6,14 @@
 #ifndef WF_LOCAL_H
 #define WF_LOCAL_H
 
+struct wf_job;
 struct wf_worker;
 typedef struct weft_task weft_task;
 
 struct wf_local {
     struct wf_worker *worker; /* whose thread this is, NULL on a plain thread */
     weft_task *guest;         /* a task that runs here though this is no worker (weft_blocking_begin) */
+    struct wf_job *job;       /* what this thread of a lane runs */
 };
 
 struct wf_local *wf_local(void);

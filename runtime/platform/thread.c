@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -157,6 +158,34 @@ void wf_thread_unbind(const struct wf_affinity *a)
 {
     if (a->saved)
         sched_setaffinity(0, sizeof a->mask, (const cpu_set_t *)a->mask);
+}
+
+int wf_thread_choose(const unsigned *cpus, unsigned n, struct wf_affinity *ret)
+{
+    cpu_set_t all, chosen;
+    wf_thread_affinity(ret);
+    memcpy(&all, ret->mask, sizeof all);
+    CPU_ZERO(&chosen);
+    for (unsigned i = 0; i < n; i++) {
+        if (cpus[i] >= CPU_SETSIZE || (ret->saved && !CPU_ISSET(cpus[i], &all)))
+            return -EINVAL;
+        CPU_SET(cpus[i], &chosen);
+    }
+    memcpy(ret->mask, &chosen, sizeof chosen);
+    ret->saved = 1;
+    return 0;
+}
+
+/* ---- Niceness ------------------------------------------------------------------------------------ */
+
+void wf_thread_nice(int more)
+{
+    if (more == 0)
+        return;
+    errno = 0;
+    int now = getpriority(PRIO_PROCESS, 0); /* of the thread: so it is on Linux */
+    if (errno == 0)
+        setpriority(PRIO_PROCESS, 0, now + more);
 }
 
 /* ---- Children -------------------------------------------------------------------------------------- */

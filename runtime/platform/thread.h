@@ -39,8 +39,13 @@ struct wf_affinity {
     int saved;
 };
 void wf_thread_affinity(struct wf_affinity *ret); /* only keep it, for a thread that is started later */
+/* The CPUs of a list; -EINVAL: the caller may not use them all. */
+int wf_thread_choose(const unsigned *cpus, unsigned n, struct wf_affinity *ret);
 void wf_thread_bind(int cpu, struct wf_affinity *ret);
 void wf_thread_unbind(const struct wf_affinity *a);
+
+/* Let the calling thread be nicer by so much than it is. Best effort. */
+void wf_thread_nice(int more);
 
 /* Block SIGPIPE in the calling thread; on the way back drop one that came meanwhile. */
 struct wf_sigpipe {

@@ -35,6 +35,10 @@ static void spawn(void) { weft_spawn(&scope, nothing, NULL); }
 static void close_scope(void) { weft_scope_close(&scope); }
 static void leave_scope(void) { weft_scope_leave(&scope); }
 static void offload(void) { weft_offload(nothing, NULL); }
+static void start_job(void) { weft_job_start(&(weft_job){0}, NULL, nothing, NULL); }
+static void await_job(void) { weft_job_await(&(weft_job){0}); }
+static void close_lane(void) { weft_lane_close(NULL); }
+static void read_lane(void) { weft_lane_stats_read(NULL, &(weft_lane_stats){0}); }
 static void begin(void) { weft_blocking_begin(); }
 static void end(void) { weft_blocking_end(); }
 static void lock(void) { weft_mutex_lock(&mutex); }
@@ -171,8 +175,9 @@ TEST_WITHIN(child, forked_by_a_task_may_not_use_the_runtime, 60)
 {
     static const struct row table[] = {
         {"weft_yield", yield}, {"weft_await", await}, {"weft_spawn", spawn}, {"weft_scope_close", close_scope},
-        {"weft_scope_leave", leave_scope}, {"weft_offload", offload}, {"weft_blocking_begin", begin},
-        {"a call that suspends", lock}, {"weft_submit", submit}, {"weft_cancel", cancel},
+        {"weft_scope_leave", leave_scope}, {"weft_offload", offload}, {"weft_job_start", start_job},
+        {"weft_job_await", await_job}, {"weft_lane_close", close_lane}, {"weft_lane_stats_read", read_lane},
+        {"weft_blocking_begin", begin}, {"a call that suspends", lock}, {"weft_submit", submit}, {"weft_cancel", cancel},
         {"weft_scope_cancel", cancel_scope}, {"weft_dump", dump}, {"weft_stats_read", read_stats},
         {"a call that suspends", await_future}, {"a call that suspends", receive}, {"weft_run", run},
         {"weft_read", read_descriptor}, {"weft_yield", fork_again}, {"a task returned", NULL},

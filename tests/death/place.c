@@ -20,7 +20,16 @@ static void call_checkpoint(void) { weft_checkpoint(); }
 static void call_go(void) { weft_go(&scope, nothing, NULL); }
 static void call_go_copy(void) { weft_go_copy(&scope, nothing, buf, sizeof buf); }
 static void call_name(void) { weft_name(); }
+static void call_job_await(void) { weft_job_await(&(weft_job){0}); }
+static void call_job_start(void) { weft_job_start(&(weft_job){0}, NULL, nothing, NULL); }
+static void call_job_start_all(void) { weft_job_start_all(&(weft_job){0}, NULL, nothing, NULL, 0, 1); }
+static void call_lane_blocking(void) { weft_lane_blocking(); }
+static void call_lane_close(void) { weft_lane_close(NULL); }
+static void call_lane_cpu(void) { weft_lane_cpu(); }
+static void call_lane_dns(void) { weft_lane_dns(); }
+static void call_lane_open(void) { weft_lane_open(NULL, &(weft_lane_config){.name = "x"}); }
 static void call_offload(void) { weft_offload(nothing, NULL); }
+static void call_offload_on(void) { weft_offload_on(NULL, nothing, NULL); }
 static void call_pin(void) { weft_pin(); }
 static void call_prepare(void) { weft_prepare(&scope, nothing, NULL); }
 static void call_scope_close(void) { weft_scope_close(&(weft_scope){{0}}); }
@@ -57,7 +66,11 @@ static const struct row {
     const char *name;
     void (*call)(void);
 } rows[] = {
-    {"weft_await", call_await}, {"weft_checkpoint", call_checkpoint}, {"weft_go", call_go}, {"weft_go", call_go_copy},
+    {"weft_await", call_await}, {"weft_job_await", call_job_await}, {"weft_job_start", call_job_start},
+    {"weft_job_start_all", call_job_start_all}, {"weft_lane_blocking", call_lane_blocking},
+    {"weft_lane_close", call_lane_close}, {"weft_lane_cpu", call_lane_cpu}, {"weft_lane_dns", call_lane_dns},
+    {"weft_lane_open", call_lane_open}, {"weft_offload_on", call_offload_on},
+    {"weft_checkpoint", call_checkpoint}, {"weft_go", call_go}, {"weft_go", call_go_copy},
     {"weft_name", call_name}, {"weft_offload", call_offload}, {"weft_pin", call_pin}, {"weft_prepare", call_prepare},
     {"weft_scope_close", call_scope_close}, {"weft_scope_open", call_scope_open},
     {"weft_scope_set_deadline", call_scope_set_deadline}, {"weft_scope_shield", call_scope_shield},

@@ -278,6 +278,47 @@ static int offload(void)
     return weft_run(&(weft_config){.workers = 2, .offload_max = 3}, offload_many, NULL);
 }
 
+/* A lane of one's own, full at times: what is not started has not run, what is has. */
+static int use_lane(void *arg)
+{
+    weft_lane *lane = arg;
+    weft_job one = {0}, all = {0};
+    int result = weft_job_start(&one, lane, seven, NULL);
+    int many = weft_job_start_all(&all, lane, seven, NULL, 0, 3);
+    int direct = weft_offload_on(lane, seven, NULL);
+    CHECK(result <= 0 && many <= 0);
+    if (result == 0) {
+        result = weft_job_await(&one);
+        CHECK(result == 7 || result < 0);
+    }
+    if (many == 0) {
+        many = weft_job_await(&all);
+        CHECK(many <= 0);
+    }
+    CHECK(direct == 7 || direct < 0);
+    return result < 0 ? result : many < 0 ? many : direct < 0 ? direct : 0;
+}
+
+static int use_lanes(void *arg)
+{
+    weft_lane *lane = NULL;
+    (void)arg;
+    int err = weft_lane_open(&lane, &(weft_lane_config){.name = "own", .threads = 2, .queue = 1});
+    if (err)
+        return err;
+    WEFT_SCOPE(s);
+    for (int i = 0; i < 3; i++)
+        weft_go(&s, use_lane, i ? lane : weft_lane_cpu());
+    err = weft_scope_close(&s);
+    weft_lane_close(lane);
+    return err;
+}
+
+static int lanes(void)
+{
+    return run_with(2, use_lanes, NULL);
+}
+
 static void ignore_stall(const weft_stall *stall, void *ctx)
 {
     (void)stall;
@@ -404,5 +445,6 @@ const struct scenario runtime_scenarios[] = {
     {"offload", offload},         {"watchdog", watchdog},       {"outside", outside},
     {"dump", dump},               {"two_at_once", two_at_once}, {"fork_one", fork_one},
     {"fork_three", fork_three},   {"spill_one", spill_one},     {"spill_three", spill_three},
+    {"lanes", lanes},
     {NULL, NULL},
 };

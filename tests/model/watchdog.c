@@ -1,7 +1,7 @@
 /* watchdog.c - when the watchdog may sleep (runtime/watchdog.c, runtime/idle.c).
  *
  * Real: both. Stand-ins: workers, which sleep as search.c does, are woken, and run a task that does not let go before
- * it has been reported; a driver, which is a word to be rung; a pool without jobs; what is said.
+ * it has been reported; a driver, which is a word to be rung; lanes without jobs; what is said.
  *
  * What must hold: whoever is awake is watched, so a task that stands is told of, by the time it has stood for the limit
  * and not before; if all sleep for good, that is told. If the watchdog slept through either, nobody could go on. */
@@ -19,9 +19,14 @@ static int64_t begun_ns[WORKERS];
 static WF_ATOMIC(uint32_t) bell[WORKERS], told;
 static unsigned sleeps, holders; /* how often each sleeps before the last time; of them hold their worker then */
 
-bool wf_offload_is_quiet(struct wf_offload *o)
+bool wf_lanes_are_quiet(struct wf_lanes *lanes)
 {
-    return o == &rt.offload;
+    return lanes == &rt.lanes;
+}
+
+unsigned wf_lanes_count_threads(struct wf_lanes *lanes)
+{
+    model_fail("nobody asks for those of %p unless the limit is the default", (void *)lanes);
 }
 
 unsigned wf_thread_count(void)

@@ -163,7 +163,7 @@ NEVER_HERE(int64_t, wf_wheel_next_loose, struct wf_wheel *w, const struct wf_tim
 NEVER_HERE(void, wf_scope_list, weft_task *t)
 NEVER_HERE(bool, wf_scope_count_ends, struct wf_scope *s, int64_t n)
 NEVER_HERE(void, wf_runtime_stop, weft_runtime *r)
-NEVER_HERE(void, wf_offload_task, struct wf_offload *o, weft_task *t)
+NEVER_HERE(void, wf_lane_host, weft_lane *l, weft_task *t)
 NEVER_HERE(void, wf_forks_offer_all, weft_task *t, struct wf_forks *f)
 NEVER_HERE(bool, wf_fork_excuses, weft_task *t)
 NEVER_HERE(void, wf_op_interrupt, weft_task *t, uint64_t user_data, void *driver)

@@ -316,6 +316,68 @@ TEST(memory, or_a_thread_that_cannot_be_had_is_said_by_offload)
     in_child(run_out_of_threads);
 }
 
+static void raise_it(weft_forks *forks, WF_ATOMIC(bool) *flag);
+WEFT_FORKABLE_VOID(raise_it, WF_ATOMIC(bool) *)
+
+static void raise_it(weft_forks *forks, WF_ATOMIC(bool) *flag)
+{
+    (void)forks;
+    raise_flag(flag);
+}
+
+/* The task stays on its worker, which will not come to the fork for as long as it blocks: another one has to. */
+static int block_with_a_fork(void *arg)
+{
+    WF_ATOMIC(bool) raised = false;
+    weft_forks *forks = weft_forks_self();
+    struct raise_it_fork f;
+    (void)arg;
+    refuse_threads();
+    raise_it_fork(forks, &f, &raised);
+    weft_blocking_begin();
+    spin_until(&raised);
+    weft_blocking_end();
+    raise_it_join(forks, &f);
+    return 0;
+}
+
+static void block_two_without_threads(void)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2}, block_with_a_fork, NULL), 0);
+}
+
+TEST(memory, that_is_out_for_a_thread_leaves_forks_to_others_while_their_task_blocks)
+{
+    in_child(block_two_without_threads);
+}
+
+/* A lane is a queue and no more until its first job; that is refused, and it may be closed. */
+static int want_threads_of_lanes(void *arg)
+{
+    weft_lane *l = NULL;
+    weft_job job;
+    refuse_threads();
+    CHECK_EQ(weft_lane_open(&l, &(weft_lane_config){.name = "in vain", .full = WEFT_LANE_HERE}), 0);
+    CHECK_EQ(weft_offload_on(l, return_seven, arg), -EAGAIN);
+    CHECK_EQ(weft_job_start(&job, l, return_seven, arg), -EAGAIN);
+    CHECK_EQ(weft_job_start_all(&job, l, return_seven, arg, 0, 3), -EAGAIN);
+    weft_lane_stats stats;
+    weft_lane_stats_read(l, &stats);
+    CHECK(stats.threads == 0 && stats.refused == 5 && stats.done == 0);
+    weft_lane_close(l);
+    return 0;
+}
+
+static void run_lanes_without_threads(void)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1}, want_threads_of_lanes, NULL), 0);
+}
+
+TEST(memory, or_a_thread_that_cannot_be_had_is_said_by_every_lane)
+{
+    in_child(run_lanes_without_threads);
+}
+
 /* The caller need not look at each weft_go, since the scope has failed. */
 static int go_on_and_on(void *arg)
 {

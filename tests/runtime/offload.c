@@ -1,4 +1,4 @@
-/* offload.c - tests of the pool: calls on it, tasks that go there, and how many threads that takes. */
+/* offload.c - tests of lane blocking: calls in it, tasks that go there, and how many threads that takes. */
 #include "runtime/platform/clock.h"
 #include "runtime/worker.h"
 #include "tests/runtime/with.h"
@@ -313,7 +313,7 @@ static unsigned threads_now(void)
         char path[300], name[32] = "";
         snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
         FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
-        n += f && fgets(name, sizeof name, f) && strcmp(name, "weft-offload\n") == 0;
+        n += f && fgets(name, sizeof name, f) && strcmp(name, "weft-blocking\n") == 0;
         if (f)
             fclose(f);
     }
@@ -401,16 +401,22 @@ static uint64_t parks_now(void)
 }
 
 /* The pool of the calling task's runtime, before its first job: as on a machine with so many CPUs, and patient. */
-static struct wf_offload *patient_pool(unsigned cpus)
+static struct wf_awake *patient_pool(unsigned cpus)
 {
-    struct wf_offload *o = &weft_runtime_self()->offload;
-    wf_store(&o->cpus, cpus, relaxed);
-    wf_store(&o->spin_ns, FOR_LONG, relaxed);
-    return o;
+    struct wf_awake *a = &weft_runtime_self()->lanes.awake;
+    wf_store(&a->cpus, cpus, relaxed);
+    wf_store(&a->spin_ns, FOR_LONG, relaxed);
+    return a;
+}
+
+/* Where its threads may run. */
+static unsigned long *cpu_mask(void)
+{
+    return weft_lane_blocking()->affinity.mask;
 }
 
 /* Its threads on one CPU, and the calling worker on another. False: there are no two. */
-static bool keep_apart(struct wf_offload *o)
+static bool keep_apart(void)
 {
     cpu_set_t all, mine;
     int cpu[2], n = 0;
@@ -423,23 +429,23 @@ static bool keep_apart(struct wf_offload *o)
     CPU_ZERO(&mine);
     CPU_SET(cpu[0], &mine);
     CHECK_EQ(sched_setaffinity(0, sizeof mine, &mine), 0);
-    memset(o->affinity.mask, 0, sizeof o->affinity.mask);
-    o->affinity.mask[cpu[1] / 64] = 1UL << (cpu[1] % 64);
+    memset(cpu_mask(), 0, sizeof(cpu_set_t));
+    cpu_mask()[cpu[1] / 64] = 1UL << (cpu[1] % 64);
     return true;
 }
 
 /* The first call starts the thread, and the worker parks meanwhile. */
 static int call_without_a_sleep(void *arg)
 {
-    struct wf_offload *o = patient_pool(64);
+    struct wf_awake *a = patient_pool(64);
     (void)arg;
-    if (!keep_apart(o))
+    if (!keep_apart())
         return 0;
     CHECK_EQ(weft_offload(return_it, NULL), 0);
     uint64_t parks = parks_now();
     for (int i = 0; i < TEST_TIMES(1000); i++) {
         CHECK_EQ(weft_offload(return_it, (void *)(intptr_t)i), i);
-        CHECK_EQ(wf_load(&o->awake, relaxed), 1);
+        CHECK_EQ(wf_load(&a->threads, relaxed), 1);
     }
     CHECK_EQ(parks_now(), parks);
     return 0;
@@ -460,20 +466,20 @@ static int outlast_the_worker(void *arg)
 }
 
 /* Neither the worker nor the thread looks on: else one of them would be awake for ever. */
-static void call_and_see_both_sleep(struct wf_offload *o)
+static void call_and_see_both_sleep(struct wf_awake *a)
 {
     for (int i = 0; i < TEST_TIMES(100); i++) {
-        CHECK_EQ(weft_offload(outlast_the_worker, o->workers), 0);
-        while (wf_load(&o->awake, relaxed) > 0)
+        CHECK_EQ(weft_offload(outlast_the_worker, a->workers), 0);
+        while (wf_load(&a->threads, relaxed) > 0)
             sched_yield();
     }
 }
 
 static int call_with_sleeps(void *arg)
 {
-    struct wf_offload *o = patient_pool(1);
+    struct wf_awake *a = patient_pool(1);
     (void)arg;
-    call_and_see_both_sleep(o);
+    call_and_see_both_sleep(a);
     return 0;
 }
 
@@ -516,7 +522,8 @@ static int read_a_byte(void *arg)
 
 static void outlast(weft_fn task, struct meanwhile *m)
 {
-    keep_apart(patient_pool(64));
+    patient_pool(64);
+    keep_apart();
     CHECK_EQ(weft_offload(return_it, NULL), 0); /* from now on its thread looks on */
     WEFT_SCOPE(s);
     CHECK_EQ(weft_go(&s, task, m), 0);
@@ -599,14 +606,14 @@ static int other_job(void *arg)
 /* All on one CPU: who looked on would keep the others from it. */
 static int call_on_one_cpu(void *arg)
 {
-    struct wf_offload *o = patient_pool(64);
+    struct wf_awake *a = patient_pool(64);
     cpu_set_t mine;
     (void)arg;
     CPU_ZERO(&mine);
     CPU_SET(sched_getcpu(), &mine);
     CHECK_EQ(sched_setaffinity(0, sizeof mine, &mine), 0);
-    memcpy(o->affinity.mask, &mine, sizeof o->affinity.mask);
-    call_and_see_both_sleep(o);
+    memcpy(cpu_mask(), &mine, sizeof mine);
+    call_and_see_both_sleep(a);
     return 0;
 }
 
@@ -618,14 +625,14 @@ TEST_WITHIN(offload, lets_nobody_look_on_a_cpu_that_the_other_needs, 15)
 /* Two CPUs, and two tasks with a job each: the second thread finds worker and first thread awake. */
 static int call_two_at_a_time(void *arg)
 {
-    struct wf_offload *o = patient_pool(2);
+    struct wf_awake *a = patient_pool(2);
     (void)arg;
     for (int i = 0; i < TEST_TIMES(100); i++) {
         WEFT_SCOPE(s);
         CHECK_EQ(weft_go(&s, other_job, NULL), 0);
         CHECK_EQ(weft_go(&s, other_job, NULL), 0);
         CHECK_EQ(weft_scope_close(&s), 0);
-        while (wf_load(&o->awake, relaxed) > 1) /* we are the other one */
+        while (wf_load(&a->threads, relaxed) > 1) /* we are the other one */
             sched_yield();
     }
     return 0;

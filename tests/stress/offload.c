@@ -1,4 +1,5 @@
-/* offload.c - calls on the pool, tasks that go there and come back, pinned tasks, and stops among all of it.
+/* offload.c - calls in lanes, jobs that are awaited later, tasks that go there and come back, pinned tasks, and stops
+ * among all of it.
  *
  * A job runs once or never: never only when the caller was told to stop. errno is each task's own. */
 #include "tests/stress/stress.h"
@@ -34,6 +35,31 @@ static int call_job(struct wf_random *r)
     CHECK_EQ(result, j.result);
     CHECK_EQ(wf_load(&j.runs, relaxed), 1);
     return 0;
+}
+
+/* Two jobs, one of several calls, in a lane with little room. */
+static weft_lane *narrow;
+
+static int run_jobs(struct wf_random *r)
+{
+    struct job j[4] = {0};
+    weft_job one, many;
+    for (int i = 0; i < 4; i++)
+        j[i].spin = wf_random_below(r, 3000);
+    int result = weft_job_start(&one, narrow, run_job, &j[0]);
+    int other = weft_job_start_all(&many, narrow, run_job, &j[1], sizeof *j, 3);
+    if (other == 0)
+        other = weft_job_await(&many);
+    if (result == 0)
+        result = weft_job_await(&one);
+    CHECK((result == 0 || is_stop(result)) && (other == 0 || is_stop(other)));
+    CHECK_EQ(wf_load(&j[0].runs, relaxed), result == 0);
+    for (int i = 1; i < 4; i++) {
+        int runs = wf_load(&j[i].runs, relaxed);
+        CHECK(runs <= (i > 1 ? wf_load(&j[i - 1].runs, relaxed) : 1)); /* in their order */
+        CHECK(runs == 1 || other < 0);
+    }
+    return result ? result : other;
 }
 
 static void block(struct wf_random *r)
@@ -72,10 +98,11 @@ static int use_pool(void *arg)
     for (int i = 0; i < 20 && result == 0; i++) {
         int mine = 1 + (int)wf_random_below(&random, 100);
         errno = mine;
-        switch (wf_random_below(&random, 4)) {
+        switch (wf_random_below(&random, 5)) {
         case 0:
         case 1: result = call_job(&random); break;
         case 2: block(&random); break;
+        case 3: result = run_jobs(&random); break;
         default: pinned(&random); break;
         }
         CHECK_EQ(errno, mine);
@@ -88,6 +115,7 @@ static int use_in_rounds(void *arg)
 {
     struct wf_random random = stress_random();
     while (!stress_over()) {
+        CHECK_EQ(weft_lane_open(&narrow, &(weft_lane_config){.name = "narrow", .threads = 2, .queue = 3}), 0);
         WEFT_SCOPE(s);
         for (int i = 0; i < USERS; i++)
             CHECK_EQ(weft_go(&s, use_pool, arg), 0);
@@ -96,6 +124,7 @@ static int use_in_rounds(void *arg)
             weft_scope_set_deadline(&s, weft_after(wf_random_below(&random, 1000) * WEFT_USEC));
         int closed = weft_scope_close(&s);
         CHECK(closed == 0 || (stopped && closed == -ETIMEDOUT));
+        weft_lane_close(narrow);
     }
     return 0;
 }

@@ -33,7 +33,7 @@ WEFT_API int weft_accept(int listener, weft_addr *peer);
 WEFT_API int weft_shutdown_write(int fd);
 
 /* [Tsc] The addresses of host ("name:port", as above), at most n, in the order to try them: how many, or
- * -EINVAL, -ENOENT. Names are looked up on the offload pool. */
+ * -EINVAL, -ENOENT. Names are looked up in lane dns (offload.h). */
 WEFT_API int weft_resolve(const char *endpoint, weft_addr *out, size_t n);
 
 WEFT_API int weft_addr_local(int fd, weft_addr *ret); /* [A--] the address fd is bound to; 0, getsockname(2) */

@@ -57,7 +57,7 @@ typedef enum weft_driver {
  * line on stderr says that it is off. */
 typedef struct weft_config {
     unsigned workers;     /* default: the CPUs this process may use, by affinity and cgroup quota; at most 256 */
-    unsigned offload_max; /* threads for weft_offload(); default 64 */
+    unsigned offload_max; /* threads of lane blocking, for weft_offload(); default 64 */
     size_t stack_size;    /* of every task, in bytes, guard not counted; default 64 KiB, 16 KiB to 1 GiB */
     bool no_fault_handler; /* leave SIGSEGV and SIGBUS alone: a stack overflow then dies without its line */
     bool pin;             /* one core per worker, placed by topology, nearest together */

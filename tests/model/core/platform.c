@@ -103,6 +103,18 @@ void wf_thread_affinity(struct wf_affinity *ret)
     ret->saved = 0;
 }
 
+int wf_thread_choose(const unsigned *cpus, unsigned n, struct wf_affinity *ret)
+{
+    (void)cpus, (void)n;
+    ret->saved = 0;
+    return 0;
+}
+
+void wf_thread_nice(int more)
+{
+    (void)more;
+}
+
 void wf_thread_bind(int cpu, struct wf_affinity *ret)
 {
     (void)cpu;
