@@ -110,7 +110,8 @@ static void call_one(weft_runtime *rt, int64_t now)
 void wf_spares_call(weft_runtime *rt, int64_t now)
 {
     wf_lock(&rt->spares.lock);
-    if (!wf_load(&rt->stopping, relaxed))
+    bool all_are_up = wf_load(&rt->started, acquire) >= rt->worker_count; /* with their drivers: count_up's pair */
+    if (all_are_up && !wf_load(&rt->stopping, relaxed))
         call_one(rt, now);
     wf_unlock(&rt->spares.lock);
 }
