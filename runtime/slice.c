@@ -17,8 +17,9 @@ static unsigned calls_until_look(unsigned calls, int64_t took_ns)
     return (unsigned)(next < 1 ? 1 : next < most ? next : most);
 }
 
-/* Look at the clock. True: the slice is over. */
-static bool look(struct wf_worker *w, struct wf_slice *s)
+/* Look at the clock. True: the slice is over. Unobserved, like what follows: it is of the worker, whose tasks come one
+ * after the other. */
+static WF_UNOBSERVED bool look(struct wf_worker *w, struct wf_slice *s)
 {
     uint64_t run = wf_load(&w->run_seq, relaxed);
     int64_t now = wf_clock_now();
@@ -33,7 +34,7 @@ static bool look(struct wf_worker *w, struct wf_slice *s)
     return now - s->since_ns >= SLICE_NS;
 }
 
-static inline bool is_over(struct wf_worker *w)
+static inline WF_UNOBSERVED bool is_over(struct wf_worker *w)
 {
     struct wf_slice *s = &w->slice;
     if (WF_LIKELY(s->left > 1 && s->run == wf_load(&w->run_seq, relaxed))) {
@@ -52,7 +53,7 @@ int weft_yield_if_due(void)
 }
 
 /* A run in which few of them are made, as when it ends with the next one, is not to pay for a clock. */
-static inline bool is_one_too_many(struct wf_worker *w)
+static inline WF_UNOBSERVED bool is_one_too_many(struct wf_worker *w)
 {
     struct wf_slice *s = &w->slice;
     uint64_t run = wf_load(&w->run_seq, relaxed);

@@ -12,6 +12,7 @@
 #ifndef WF_SLICE_H
 #define WF_SLICE_H
 
+#include "runtime/platform/context.h"
 #include "runtime/task.h"
 
 /* Of a worker, by whoever runs on it. */
@@ -27,14 +28,14 @@ struct wf_slice {
 
 enum { WF_SLICE_OVERRUNS_LOW = 2, WF_SLICE_OVERRUNS_MAX = 3 };
 
-/* Is t, which is in our hands, to be served after the others? */
-static inline bool wf_slice_is_low(const weft_task *t)
+/* Is t, which is in our hands, to be served after the others? On its worker's side, like the rest. */
+static inline WF_UNOBSERVED bool wf_slice_is_low(const weft_task *t)
 {
     return t->overruns >= WF_SLICE_OVERRUNS_LOW;
 }
 
 /* A run of t is over in which it has, or has not, overrun its slice. */
-static inline void wf_slice_judge(weft_task *t, bool overran)
+static inline WF_UNOBSERVED void wf_slice_judge(weft_task *t, bool overran)
 {
     if (overran)
         t->overruns += t->overruns < WF_SLICE_OVERRUNS_MAX;

@@ -63,12 +63,14 @@ static void look(weft_runtime *rt, struct wf_worker *w, struct wf_watchdog_seen 
 
 /* ---- blocked ones ---- */
 
-/* Has w run the same task since the last look, with next to no CPU time? */
+/* Has w run the same task since the last look but one, and had next to no CPU time since the last? */
 static bool stands(struct wf_worker *w, struct wf_watchdog_seen *seen)
 {
+    if (seen->looks == 0)
+        return false; /* and who runs many is not asked at each look */
     int64_t cpu = wf_thread_cpu_time(wf_load(&w->thread_id, relaxed)), before = seen->cpu_ns;
     seen->cpu_ns = cpu;
-    return seen->looks > 0 && cpu >= 0 && cpu - before < BLOCKED_CPU_NS;
+    return seen->looks > 1 && cpu >= 0 && cpu - before < BLOCKED_CPU_NS;
 }
 
 /* Is nobody left who could run a task? The cheap question first; and whoever gets no CPU is not blocked. */

@@ -182,12 +182,12 @@ static inline bool wf_worker_at_hand(struct wf_worker *w)
 }
 
 /* Is the length of t's run, which is about to end, of any account? */
-static inline bool wf_slice_counts(struct wf_worker *w, const weft_task *t)
+static inline WF_UNOBSERVED bool wf_slice_counts(struct wf_worker *w, const weft_task *t)
 {
     return WF_UNLIKELY(t->overruns || wf_load(&w->overran, relaxed) == wf_load(&w->run_seq, relaxed));
 }
 
-static inline void wf_slice_end(struct wf_worker *w, weft_task *t)
+static inline WF_UNOBSERVED void wf_slice_end(struct wf_worker *w, weft_task *t)
 {
     if (wf_slice_counts(w, t))
         wf_slice_judge(t, wf_load(&w->overran, relaxed) == wf_load(&w->run_seq, relaxed));

@@ -18,7 +18,7 @@ static const int64_t COMPUTE_AFTER_NS = 3 * WEFT_MSEC;
 struct scene {
     WF_ATOMIC(unsigned) left;   /* others that have not come yet */
     WF_ATOMIC(unsigned) beside; /* others that waited on the worker that computes, in all rounds */
-    unsigned worker;            /* that one */
+    WF_ATOMIC(unsigned) worker; /* that one */
     bool pinned;
     bool nobody_idle;           /* the others run something too, if short */
     sem_t computes;
@@ -32,7 +32,7 @@ static int compute(void *arg)
     struct scene *s = arg;
     if (s->pinned)
         weft_pin();
-    s->worker = weft_worker();
+    wf_store(&s->worker, weft_worker(), relaxed);
     CHECK_EQ(weft_sleep(COMPUTE_AFTER_NS), 0);
     sem_post(&s->computes);
     weft_time start = weft_now();
@@ -45,7 +45,7 @@ static int compute(void *arg)
 
 static void come(struct scene *s, unsigned waited_on)
 {
-    if (waited_on == s->worker)
+    if (waited_on == wf_load(&s->worker, relaxed))
         wf_add(&s->beside, 1, relaxed);
     wf_sub(&s->left, 1, acq_rel);
 }
