@@ -86,6 +86,7 @@ static void work(struct wf_worker *w)
     wf_local()->worker = w;
     w->errno_at = weft_errno();
     wf_store(&w->thread_id, wf_where_self(), relaxed); /* seen by who sees what it runs (D1) */
+    wf_side_give(w);
     wf_worker_run(w);
 }
 

@@ -63,7 +63,7 @@ void wf_idle_watch_end(struct wf_idle *i)
 
 void wf_idle_rouse(struct wf_idle *i)
 {
-    if (wf_and(&i->asleep, ~(uint32_t)WF_IDLE_WATCHED, release) & WF_IDLE_WATCHED) /* I7, with I6 */
+    if (wf_and(&i->asleep, ~(uint32_t)WF_IDLE_WATCHED, release) & WF_IDLE_WATCHED) /* I7; kept: no model has a spare */
         wf_futex_wake(&i->asleep, 1);
 }
 

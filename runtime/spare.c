@@ -71,7 +71,7 @@ static void make(weft_runtime *rt, unsigned index, int64_t now)
     if (!err)
         err = start(rt, w);
     if (!err) {
-        wf_store(&rt->present, index + 1, release); /* E1 */
+        wf_store(&rt->present, index + 1, release); /* E1; kept: no model steals */
         return;
     }
     wf_queue_close(&w->queue);
@@ -110,7 +110,8 @@ static void call_one(weft_runtime *rt, int64_t now)
 void wf_spares_call(weft_runtime *rt, int64_t now)
 {
     wf_lock(&rt->spares.lock);
-    if (!wf_load(&rt->stopping, relaxed))
+    bool all_are_up = wf_load(&rt->started, acquire) >= rt->worker_count; /* kept: for their drivers */
+    if (all_are_up && !wf_load(&rt->stopping, relaxed))
         call_one(rt, now);
     wf_unlock(&rt->spares.lock);
 }

@@ -18,7 +18,11 @@ enum { SLOWNESS = 5 };
 enum { SLOWNESS = 1 };
 #endif
 
-enum { LOOKS_PER_LIMIT = 4, CALM_LOOKS = 3 };
+#ifndef WF_CALM_LOOKS /* a model has fewer */
+#define WF_CALM_LOOKS 3
+#endif
+
+enum { LOOKS_PER_LIMIT = 4 };
 static const int64_t LIMIT_DEFAULT_NS = SLOWNESS * WEFT_SEC, LATE_MAX_NS = 50 * WEFT_MSEC;
 static const int64_t PACE_BUSY_NS = 2 * WEFT_MSEC, PACE_MAX_NS = 4 * WEFT_MSEC, PACE_OF_ONE_NS = 50 * WEFT_MSEC;
 
@@ -219,7 +223,7 @@ static void *thread_main(void *arg)
         look_at_all(rt, now);
         look_out(rt, now);
         look_by(d, now + d->pace_ns);
-        if (d->calm < CALM_LOOKS || !sleep_while_all_do(rt))
+        if (d->calm < WF_CALM_LOOKS || !sleep_while_all_do(rt))
             wf_futex_wait(&d->stop, 0, d->next_ns);
     }
     return NULL;

@@ -29,6 +29,8 @@ WF_UNOBSERVED __attribute__((noinline)) struct wf_worker *wf_worker_self(void)
 {
     struct wf_worker *w = local.worker;
     __asm__ volatile("" : "+r"(w) : : "memory");
+    if (w)
+        wf_side_get(w); /* a spare has come up long after the sides of tasks learned what all know: crew.c */
     return w;
 }
 

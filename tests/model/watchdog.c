@@ -4,7 +4,9 @@
  * it has been reported; a driver, which is a word to be rung; lanes without jobs; what is said.
  *
  * What must hold: whoever is awake is watched, so a task that stands is told of, by the time it has stood for the limit
- * and not before; if all sleep for good, that is told. If the watchdog slept through either, nobody could go on. */
+ * and not before; if all sleep for good, that is told. If the watchdog slept through either, nobody could go on.
+ *
+ *   with: WF_CALM_LOOKS=1 */
 #include "tests/model/model.h"
 
 #include "runtime/idle.c"

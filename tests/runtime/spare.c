@@ -16,7 +16,7 @@ struct scene {
     weft_event all_block;    /* all that want to are, or do nothing else before they are */
     weft_fn meanwhile;       /* by a task, before it lets them go */
     weft_runtime *rt;
-    WF_ATOMIC(unsigned) ran; /* tasks */
+    WF_ATOMIC(unsigned) ran, begun; /* tasks */
     int other[2];            /* a pipe of who waits properly */
     weft_event go_on;
     unsigned where;
@@ -214,6 +214,7 @@ static int wait_on_a_spare(void *arg)
     char byte;
     s->where = weft_worker();
     CHECK(s->where >= WORKERS);
+    wf_add(&s->begun, 1u, relaxed);
     CHECK_EQ(weft_read(s->other[0], &byte, 1), 1);
     return count(s);
 }
@@ -225,6 +226,7 @@ static int wait_pinned(void *arg)
     weft_pin();
     unsigned where = weft_worker();
     CHECK(where >= WORKERS);
+    wf_add(&s->begun, 1u, relaxed);
     CHECK_EQ(weft_event_wait(&s->go_on), 0);
     CHECK_EQ(weft_worker(), where);
     CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
@@ -241,7 +243,8 @@ static int start_who_stays(void *arg)
     unsigned before = wf_load(&s->ran, relaxed);
     CHECK_EQ(weft_go(outer, wait_on_a_spare, s), 0);
     CHECK_EQ(weft_go(outer, wait_pinned, s), 0);
-    CHECK_EQ(weft_sleep(WEFT_MSEC), 0); /* they wait by then */
+    while (wf_load(&s->begun, relaxed) < 2)
+        CHECK_EQ(weft_yield(), 0);
     CHECK_EQ(wf_load(&s->ran, relaxed), before);
     return 0;
 }

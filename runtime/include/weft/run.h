@@ -69,7 +69,9 @@ typedef struct weft_config {
     int64_t spin_ns;      /* how long an idle worker looks on before it sleeps, at most 1 ms; default: not at all.
                              It answers sooner then, and uses its CPU instead of leaving it */
     int64_t stall_ns;     /* report a task that holds its worker past this; default: 1 s; below 0, or WEFT_STALL_MS=0:
-                             never. Who watches sleeps while all workers do */
+                             never. Who watches sleeps while all workers do.
+                             It also calls a spare worker when all (of two or more) are blocked in system calls,
+                             of which there are at most as many; weft_worker() numbers them behind the others */
     void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
                                                               lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall, on_deadlock */
