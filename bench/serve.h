@@ -47,13 +47,18 @@ static inline int bench_listen(void *talk)
     return fd;
 }
 
-/* talk runs once per connection, as a task, with a struct bench_client. For main() to return. */
-static inline int bench_serve(weft_fn talk)
+/* talk runs once per connection, as a task, with a struct bench_client. config may be NULL. For main() to return. */
+static inline int bench_serve_with(const weft_config *config, weft_fn talk)
 {
-    int err = weft_run(NULL, bench_listen, &talk);
+    int err = weft_run(config, bench_listen, &talk);
     if (err < 0)
         fprintf(stderr, "weft: %s\n", weft_strerror(err));
     return err < 0;
+}
+
+static inline int bench_serve(weft_fn talk)
+{
+    return bench_serve_with(NULL, talk);
 }
 
 #endif

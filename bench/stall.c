@@ -1,6 +1,10 @@
-/* stall.c - the server that stall_load measures: echo, but some requests compute before they are answered. */
+/* stall.c - the server that stall_load measures: echo, but some requests compute before they are answered.
+ *
+ *     stall [pin]     pin: a core for each worker (weft_config.pin) */
 #include "bench/serve.h"
 #include "bench/stall.h"
+
+#include <string.h>
 
 static int compute(void *arg)
 {
@@ -22,7 +26,8 @@ static int answer(void *arg)
     return 0; /* a client's trouble is not the server's */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    return bench_serve(answer);
+    weft_config config = {.pin = argc == 2 && strcmp(argv[1], "pin") == 0};
+    return bench_serve_with(&config, answer);
 }

@@ -1,4 +1,5 @@
 /* dump.c - every task of every runtime, a line each. */
+#include "runtime/spare.h"
 #include "runtime/worker.h"
 
 #include "runtime/child.h"
@@ -56,12 +57,13 @@ static void dump_runtime(weft_runtime *rt, void *ctx)
 {
     int fd = *(int *)ctx;
     line(fd, "weft runtime %p: %u workers\n", (void *)rt, rt->worker_count);
-    for (unsigned i = 0; i < rt->worker_count; i++) {
+    for (unsigned i = 0; i < wf_spares_present(rt); i++) {
+        const char *who = i < rt->worker_count ? "worker" : "spare worker";
         weft_task *t = wf_load(&rt->workers[i].current, acquire); /* D2 */
         if (t)
-            line(fd, "  worker %u: runs task %llu\n", i, (unsigned long long)wf_load(&t->number, relaxed));
+            line(fd, "  %s %u: runs task %llu\n", who, i, (unsigned long long)wf_load(&t->number, relaxed));
         else
-            line(fd, "  worker %u: between tasks, or asleep\n", i);
+            line(fd, "  %s %u: between tasks, or asleep\n", who, i);
     }
     wf_task_pool_each(&rt->tasks, dump_task, ctx);
 }

@@ -2,7 +2,8 @@
  *
  * Ordering: I3 the fence in sleep <-> I4 the fence in claim: the two recipes. Bits and counters are only read after
  * one of the fences or as hints, so all that is done to them is relaxed; a bit is claimed by one exchange.
- * I5 the addition in sleep (release) <-> I6 the exchange in watch (acquire): what a sleeper has said of itself. */
+ * I5 the addition in sleep (release) <-> I6 the exchange in watch (acquire): what a sleeper has said of itself.
+ * I7 the exchange in rouse (release) <-> I6: the same of who sleeps apart, unless it finds the mark. */
 #include "runtime/idle.h"
 
 #include "runtime/platform/futex.h"
@@ -60,9 +61,9 @@ void wf_idle_watch_end(struct wf_idle *i)
 
 /* ---- waking ---- */
 
-__attribute__((cold)) static void wake_watchdog(struct wf_idle *i)
+void wf_idle_rouse(struct wf_idle *i)
 {
-    if (wf_and(&i->asleep, ~(uint32_t)WF_IDLE_WATCHED, relaxed) & WF_IDLE_WATCHED)
+    if (wf_and(&i->asleep, ~(uint32_t)WF_IDLE_WATCHED, release) & WF_IDLE_WATCHED) /* I7, with I6 */
         wf_futex_wake(&i->asleep, 1);
 }
 
@@ -74,7 +75,7 @@ static bool take(struct wf_idle *i, unsigned worker)
     if (!(wf_and(word, ~bit, relaxed) & bit))
         return false;
     if (wf_sub(&i->asleep, 1, relaxed) & WF_IDLE_WATCHED)
-        wake_watchdog(i);
+        wf_idle_rouse(i);
     return true;
 }
 

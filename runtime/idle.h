@@ -67,6 +67,10 @@ bool wf_idle_watch(struct wf_idle *i);
 void wf_idle_watch_sleep(struct wf_idle *i);
 void wf_idle_watch_end(struct wf_idle *i);
 
+/* Wake it, if it sleeps: by who sleeps and wakes, but is not among these. What it has said of its sleep comes before:
+ * the watchdog sees that, or is woken. */
+void wf_idle_rouse(struct wf_idle *i);
+
 /* Has anybody nothing to do? A hint, unless fences say more. */
 static inline bool wf_idle_any(struct wf_idle *i)
 {

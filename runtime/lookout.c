@@ -3,6 +3,7 @@
 
 #include "runtime/platform/clock.h"
 #include "runtime/platform/spin.h"
+#include "runtime/spare.h"
 
 /* Who has run one task for so long stands still; between two helps to it. */
 static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, HELPED_NS = 100 * WEFT_USEC;
@@ -36,7 +37,7 @@ void wf_lookout_mark(weft_runtime *rt, int64_t now)
     uint32_t stalled = 0;
     if (rt->config.no_rescue)
         return;
-    for (unsigned i = 0; i < rt->worker_count; i++) {
+    for (unsigned i = 0; i < wf_spares_present(rt); i++) {
         struct wf_worker *v = &rt->workers[i];
         note(v, now);
         if (wf_lookout_stands_still(v, now)) {
@@ -73,7 +74,7 @@ static void knock(struct wf_worker *v, int64_t now)
 {
     weft_runtime *rt = v->rt;
     struct wf_driver *held = is_worth_a_knock(v->driver, now, 0) ? v->driver : NULL;
-    for (unsigned i = 0; !held && i < rt->worker_count; i++)
+    for (unsigned i = 0; !held && i < wf_spares_present(rt); i++)
         if (&rt->workers[i] != v && is_worth_a_knock(rt->workers[i].driver, now, STOOD_STILL_NS))
             held = rt->workers[i].driver;
     if (!held)
@@ -103,7 +104,7 @@ void wf_lookout_look(struct wf_worker *w, int64_t now)
 {
     weft_runtime *rt = w->rt;
     wf_lookout_mark(rt, now);
-    for (unsigned i = 0; wf_load(&rt->stalled, relaxed) && i < rt->worker_count; i++)
+    for (unsigned i = 0; wf_load(&rt->stalled, relaxed) && i < wf_spares_present(rt); i++)
         if (&rt->workers[i] != w && wf_lookout_stands_still(&rt->workers[i], now))
             wf_lookout_serve(w, &rt->workers[i], now);
 }

@@ -1,23 +1,19 @@
 /* run.c - a runtime from start to stop.
  *
- * Start: what everybody shares, then the workers. Worker 0 is the calling thread. Each opens its own driver, on
- * its own thread, since requests and rings belong to threads. Nobody runs a task before all have come up.
+ * Start: what everybody shares, then the workers (crew.h). Stop: the root scope counts the first task and those
+ * submitted; whoever counts it down to zero says stop. Then everything is taken down in the opposite order.
  *
- * Stop: the root scope counts the first task and those submitted; whoever counts it down to zero says stop. Every
- * worker leaves its loop, and waits for all others to have left, and for threads from outside that are still
- * waking somebody, before it closes its driver, which they might be using. Then everything is taken down in the
- * opposite order.
- *
- * If one worker cannot start, it says so in start_error, and all stop before anything has run. If that was because
- * rings are refused, and nobody insists on them, they all start once more, with the other driver. */
+ * If rings are refused, and nobody insists on them, the workers all start once more, with the other driver. */
 #include "runtime/run.h"
 
 #include "runtime/alloc.h"
 #include "runtime/child.h"
+#include "runtime/crew.h"
 #include "runtime/panic.h"
 #include "runtime/platform/clock.h"
 #include "runtime/platform/futex.h"
 #include "runtime/platform/where.h"
+#include "runtime/spare.h"
 #include "runtime/worker.h"
 #ifdef WF_SIM
 #include "runtime/platform/sim.h"
@@ -31,110 +27,6 @@ static struct {
     struct wf_lock lock;
     weft_runtime *first;
 } all_runtimes; /* of this process */
-
-/* ---- one worker's thread ---- */
-
-static void count_up(WF_ATOMIC(uint32_t) *count)
-{
-    wf_add(count, 1, release); /* partner: await_count's load, of the last of these exchanges */
-    wf_futex_wake(count, INT32_MAX);
-}
-
-static void await_count(WF_ATOMIC(uint32_t) *count, uint32_t n)
-{
-    for (uint32_t now; (now = wf_load(count, acquire)) < n;)
-        wf_futex_wait(count, now, INT64_MAX);
-}
-
-static void fail_start(weft_runtime *rt, int err)
-{
-    int none = 0;
-    wf_cas(&rt->start_error, &none, err, relaxed); /* read after count_up's and await_count's pairing */
-    wf_store(&rt->stopping, true, relaxed);        /* the same */
-}
-
-static int init_worker(weft_runtime *rt, unsigned index, const struct wf_topology *topology)
-{
-    struct wf_worker *w = &rt->workers[index];
-    w->rt = rt;
-    w->index = index;
-    w->cpu = rt->config.pin ? topology->cpu[index] : -1;
-    w->pinned_last = &w->pinned;
-    w->lookout_ns = WF_LOOKOUT_FIRST_NS;
-    wf_topology_victims(topology, index, w->victims);
-    wf_wheel_open(&w->wheel, wf_clock_now());
-    w->spills_on = rt->spills.on;
-    w->queue.peeks = rt->worker_count == 1 || !w->spills_on;
-    return wf_queue_open(&w->queue, rt->worker_count == 1);
-}
-
-static void run_worker(struct wf_worker *w)
-{
-    weft_runtime *rt = w->rt;
-    struct wf_sigpipe sigpipe;
-    struct wf_affinity affinity;
-    void *altstack = NULL;
-    wf_thread_block_sigpipe(&sigpipe);
-    wf_thread_bind(w->cpu, &affinity);
-    int err = wf_stack_guard_enter(&altstack);
-    if (!err)
-        err = wf_driver_open(&w->driver, rt->driver, rt->config.ring);
-    if (err)
-        fail_start(rt, err);
-    wf_context_adopt_thread(&w->base); /* before any task runs: under AddressSanitizer it opens a file for a moment */
-    count_up(&rt->started);
-    await_count(&rt->started, rt->worker_count);
-
-    if (!wf_load(&rt->start_error, relaxed)) {
-        wf_local()->worker = w;
-        w->errno_at = weft_errno();
-        wf_store(&w->thread_id, wf_where_self(), relaxed); /* seen by who sees what it runs (D1) */
-        wf_worker_run(w);
-    }
-    wf_context_finish(&w->base);
-    count_up(&rt->stopped);
-    await_count(&rt->stopped, rt->worker_count);
-    while (wf_load(&rt->visitors, acquire)) /* somebody is ringing: a matter of one system call */
-        wf_thread_yield();
-    wf_driver_close(w->driver);
-    w->driver = NULL;
-    wf_local()->worker = NULL;
-    wf_stack_guard_leave(altstack);
-    wf_thread_unbind(&affinity);
-    wf_thread_restore_sigpipe(&sigpipe);
-}
-
-static void *worker_main(void *arg)
-{
-    run_worker(arg);
-    return NULL;
-}
-
-static void run_workers(weft_runtime *rt)
-{
-    wf_store(&rt->started, 0, relaxed); /* this is not always the first start; threads that begin see all this */
-    wf_store(&rt->stopped, 0, relaxed);
-    wf_store(&rt->start_error, 0, relaxed);
-    wf_store(&rt->stopping, false, relaxed);
-    unsigned running = 1; /* worker 0 is this thread */
-    for (; running < rt->worker_count; running++) {
-        char name[16];
-        snprintf(name, sizeof name, "weft-%u", running);
-        struct wf_worker *w = &rt->workers[running];
-        int err = wf_thread_start(&w->thread, worker_main, w, name);
-        if (err) {
-            fail_start(rt, err);
-            break;
-        }
-    }
-    for (unsigned missing = running; missing < rt->worker_count; missing++) {
-        count_up(&rt->started); /* on behalf of those that will not come */
-        count_up(&rt->stopped);
-    }
-    run_worker(&rt->workers[0]);
-    for (unsigned i = 1; i < running; i++)
-        wf_thread_join(&rt->workers[i].thread);
-}
 
 /* ---- which driver ---- */
 
@@ -226,15 +118,20 @@ bool wf_runtime_any(void)
     return all_runtimes.first != NULL;
 }
 
+static size_t slots_size(weft_runtime *rt)
+{
+    return (rt->worker_count + wf_spares_max(rt->worker_count)) * sizeof *rt->workers;
+}
+
 static void destroy(weft_runtime *rt)
 {
     if (!rt)
         return;
     wf_task_pool_close(&rt->tasks);
     wf_stack_pool_close(&rt->stacks);
-    for (unsigned i = 0; rt->workers && i < rt->worker_count; i++)
+    for (unsigned i = 0; rt->workers && i < wf_spares_present(rt); i++)
         wf_queue_close(&rt->workers[i].queue);
-    wf_free(rt->workers, rt->worker_count * sizeof *rt->workers);
+    wf_free(rt->workers, slots_size(rt));
     wf_free(rt, sizeof *rt);
 }
 
@@ -247,7 +144,8 @@ static int create(weft_runtime **ret, const weft_config *config)
         goto out;
     rt->config = *config;
     rt->worker_count = rt->idle.workers = config->workers;
-    rt->workers = wf_alloc_aligned(rt->worker_count * sizeof *rt->workers, 64);
+    wf_store(&rt->present, rt->worker_count, relaxed);
+    rt->workers = wf_alloc_aligned(slots_size(rt), 64);
     if (!rt->workers)
         goto out;
     if ((err = wf_topology_read(topology, rt->worker_count, NULL)) < 0)
@@ -256,7 +154,7 @@ static int create(weft_runtime **ret, const weft_config *config)
         goto out;
     wf_spills_open(rt);
     for (unsigned i = 0; i < rt->worker_count; i++)
-        if ((err = init_worker(rt, i, topology)) < 0)
+        if ((err = wf_crew_init_worker(rt, i, topology)) < 0)
             goto out;
     wf_lanes_open(rt);
     wf_scope_open_root(&rt->root);
@@ -295,7 +193,7 @@ static int run(weft_runtime *rt, weft_fn fn, void *arg)
     choose_driver(rt);
     enlist_runtime(rt);
     do
-        run_workers(rt);
+        wf_crew_run(rt);
     while (wf_load(&rt->start_error, relaxed) && choose_another_driver(rt));
     delist_runtime(rt);
     wf_lanes_close(&rt->lanes);
@@ -358,7 +256,8 @@ int weft_run(const weft_config *given, weft_fn fn, void *arg)
 void wf_runtime_stop(weft_runtime *rt)
 {
     wf_store(&rt->stopping, true, release); /* partner: the loop's loads (acquire); kept: for what tasks left behind */
-    for (unsigned i = 0; i < rt->worker_count; i++)
+    unsigned all = wf_spares_final(rt);
+    for (unsigned i = 0; i < all; i++)
         wf_driver_wake(rt->workers[i].driver);
 }
 
@@ -406,7 +305,7 @@ void weft_stats_read(weft_runtime *rt, weft_stats *ret)
 {
     wf_child_refuse("weft_stats_read");
     *ret = (weft_stats){.workers = rt->worker_count, .driver = rt->workers[0].driver->name};
-    for (unsigned i = 0; i < rt->worker_count; i++) {
+    for (unsigned i = 0; i < wf_spares_present(rt); i++) {
         struct wf_worker *w = &rt->workers[i];
         ret->tasks += wf_load(&w->runs, relaxed);
         ret->switches += wf_load(&w->switches, relaxed);
@@ -418,6 +317,7 @@ void weft_stats_read(weft_runtime *rt, weft_stats *ret)
         ret->completions += wf_load(&w->driver->completions, relaxed);
         ret->served += wf_load(&w->driver->served, relaxed);
     }
+    ret->spares = wf_load(&rt->spares.calls, relaxed);
     ret->stalls = wf_load(&rt->watchdog.stalls, relaxed);
     ret->deadlocks = wf_load(&rt->watchdog.deadlocks, relaxed);
 }

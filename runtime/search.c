@@ -15,6 +15,7 @@
 #include "runtime/lookout.h"
 #include "runtime/panic.h"
 #include "runtime/platform/clock.h"
+#include "runtime/spare.h"
 
 enum { SEARCH_PASSES = 2 };
 
@@ -23,6 +24,9 @@ enum { SEARCH_PASSES = 2 };
  * while, and then tries one task before it takes many again. */
 static const int64_t THEFT_WORTH_NS = 2 * WEFT_USEC, STOLEN_WORTH_NS = 500;
 static const int64_t PAUSE_MIN_NS = 20 * WEFT_USEC, PAUSE_MAX_NS = WEFT_MSEC;
+
+/* A spare on duty sleeps for so long at most. */
+static const int64_t SPARE_LOOKS_NS = WEFT_MSEC;
 
 /* Jobs of a pool that is busy gather for so long: docs/design/hand-over.md. */
 static const int64_t NAP_NS = 50 * WEFT_USEC;
@@ -59,7 +63,7 @@ static void help(struct wf_worker *w)
     weft_runtime *rt = w->rt;
     int64_t now = wf_clock_now();
     bool found = false;
-    for (unsigned i = 0; i + 1 < rt->worker_count; i++) {
+    for (unsigned i = 0; i + 1 < wf_spares_present(rt); i++) {
         struct wf_worker *v = &rt->workers[w->victims[i]];
         if (!wf_lookout_stands_still(v, now))
             continue;
@@ -91,7 +95,7 @@ static void look_outside(struct wf_worker *w)
     wf_errand_run(w->rt);
     if (w->spills_on)
         wf_spills_look(w);
-    if (WF_UNLIKELY(wf_load(&w->rt->stalled, relaxed)))
+    if (WF_UNLIKELY(wf_load(&w->rt->stalled, relaxed)) && wf_spare_takes_part(w))
         help(w);
     w->collecting = false;
     if (wf_queue_any(&w->queue) || w->pinned) /* for what can be taken; or to look after us while we run it */
@@ -142,10 +146,13 @@ static weft_task *steal(struct wf_worker *w)
     weft_runtime *rt = w->rt;
     if (rt->worker_count == 1 || paused(w))
         return NULL;
-    if (!w->searching && !(w->searching = wf_idle_search(&rt->idle)))
+    if (!wf_spare_takes_part(w))
         return NULL;
+    if (!w->spare && !w->searching && !(w->searching = wf_idle_search(&rt->idle)))
+        return NULL;
+    unsigned present = wf_spares_present(rt);
     for (int pass = 0; pass < SEARCH_PASSES; pass++)
-        for (unsigned i = 0; i + 1 < rt->worker_count; i++) {
+        for (unsigned i = 0; i + 1 < present; i++) {
             weft_task *t = steal_from(w, &rt->workers[w->victims[i]], pass == SEARCH_PASSES - 1);
             if (t) {
                 w->stolen = wf_queue_count(&w->queue) + 1;
@@ -166,7 +173,7 @@ static bool work_anywhere(struct wf_worker *w)
     if (wf_load(&rt->stopping, relaxed) || wf_inbox_any(&w->pinned_inbox) || wf_load(&rt->errand_scopes, relaxed) ||
         wf_load(&rt->errand_tasks, relaxed))
         return true;
-    for (unsigned i = 0; i < rt->worker_count; i++)
+    for (unsigned i = 0; i < wf_spares_present(rt); i++)
         if (wf_queue_any(&rt->workers[i].queue) || wf_inbox_any(&rt->workers[i].inbox))
             return true;
     return false;
@@ -177,7 +184,7 @@ static void ask_for_forks(struct wf_worker *w)
 {
     if (w->spills_on)
         wf_lock(&w->rt->spills.lock); /* or the stack of who has run a moment ago may be away by now */
-    for (unsigned i = 0; i + 1 < w->rt->worker_count; i++) {
+    for (unsigned i = 0; i + 1 < wf_spares_present(w->rt); i++) {
         /* D2; kept: a task's memory is never new in a model */
         weft_task *t = wf_load(&w->rt->workers[w->victims[i]].current, acquire);
         if (t)
@@ -266,9 +273,29 @@ static void park(struct wf_worker *w, int64_t deadline)
     w->collecting = false;
 }
 
+/* A spare sleeps apart: nobody wakes it for work, and the watchdog, if all but it sleep, by this. */
+static void rest_as_spare(struct wf_worker *w)
+{
+    int64_t until = INT64_MAX;
+    w->linger = WF_LINGER_NOT;
+    if (wf_spare_is_on_duty(w)) {
+        until = wf_clock_now() + SPARE_LOOKS_NS;
+        if (wf_lookout_is(w))
+            wf_lookout_look(w, wf_clock_now());
+    }
+    if (wf_worker_at_hand(w) || w->sweeping)
+        return;
+    park(w, until);
+    wf_idle_rouse(&w->rt->idle);
+}
+
 static void sleep_until_work(struct wf_worker *w)
 {
     struct wf_idle *idle = &w->rt->idle;
+    if (w->spare) {
+        rest_as_spare(w);
+        return;
+    }
     if (w->linger && linger(w))
         return;
     if (w->paused_until_ns) { /* not among the sleepers: work of others does not wake it */
@@ -306,6 +333,8 @@ weft_task *wf_worker_find(struct wf_worker *w)
             wf_worker_flush_ends(w);
             t = wf_worker_pick(w);
         }
+        if (WF_UNLIKELY(w->spare))
+            t = wf_spare_look(w, t);
         if (!t && (t = steal(w)) && wf_driver_unsubmitted(w->driver))
             look_outside(w); /* what we found may run for long */
         if (!t && wf_load(&w->rt->stopping, acquire))

@@ -7,8 +7,9 @@
 #include "runtime/alloc.h"
 #include "runtime/platform/clock.h"
 #include "runtime/platform/context.h"
+#include "runtime/lookout.h"
 #include "runtime/platform/futex.h"
-#include "runtime/worker.h"
+#include "runtime/spare.h"
 
 /* What makes every step of a task slow makes it no stall. */
 #if defined(WF_TSAN) || defined(WF_ASAN) || defined(WF_VALGRIND) || defined(WF_NOISE)
@@ -17,8 +18,17 @@ enum { SLOWNESS = 5 };
 enum { SLOWNESS = 1 };
 #endif
 
-enum { LOOKS_PER_LIMIT = 4 };
-static const int64_t LIMIT_DEFAULT_NS = SLOWNESS * WEFT_SEC, STEP_MAX_NS = 50 * WEFT_MSEC;
+enum { LOOKS_PER_LIMIT = 4, CALM_LOOKS = 3 };
+static const int64_t LIMIT_DEFAULT_NS = SLOWNESS * WEFT_SEC, LATE_MAX_NS = 50 * WEFT_MSEC;
+static const int64_t PACE_BUSY_NS = 2 * WEFT_MSEC, PACE_MAX_NS = 4 * WEFT_MSEC, PACE_OF_ONE_NS = 50 * WEFT_MSEC;
+
+/* Who is blocked gets less CPU time than this between two looks. */
+static const int64_t BLOCKED_CPU_NS = 100 * WEFT_USEC;
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 static void look_by(struct wf_watchdog *d, int64_t at)
 {
@@ -37,14 +47,57 @@ static void look(weft_runtime *rt, struct wf_worker *w, struct wf_watchdog_seen 
         seen->seq = seq;
         seen->taken = wf_load(&w->taken, relaxed);
         seen->since_ns = wf_clock_now(); /* not now, which may be long ago: it has not run before this */
+        seen->looks = 0;
         seen->reported = false;
-    } else if (!seen->reported && now - seen->since_ns >= d->limit_ns) {
+        return;
+    }
+    seen->looks++;
+    if (!seen->reported && now - seen->since_ns >= d->limit_ns) {
         seen->reported = true;
         WF_COUNT(d->stalls);
         wf_stall_report(w, t, seen, now);
     }
-    if (t && !seen->reported)
+    if (!seen->reported)
         look_by(d, seen->since_ns + d->limit_ns);
+}
+
+/* ---- blocked ones ---- */
+
+/* Has w run the same task since the last look but one, and had next to no CPU time since the last? */
+static bool stands(struct wf_worker *w, struct wf_watchdog_seen *seen)
+{
+    if (seen->looks == 0)
+        return false; /* and who runs many is not asked at each look */
+    int64_t cpu = wf_thread_cpu_time(wf_load(&w->thread_id, relaxed)), before = seen->cpu_ns;
+    seen->cpu_ns = cpu;
+    return seen->looks > 1 && cpu >= 0 && cpu - before < BLOCKED_CPU_NS;
+}
+
+/* Is nobody left who could run a task? The cheap question first; and whoever gets no CPU is not blocked. */
+static bool are_blocked(weft_runtime *rt)
+{
+    unsigned n = wf_spares_present(rt);
+    bool all = true;
+    for (unsigned i = 0; i < n; i++)
+        if (wf_spare_takes_part(&rt->workers[i]) && !stands(&rt->workers[i], &rt->watchdog.seen[i]))
+            all = false;
+    for (unsigned i = 0; all && i < n; i++)
+        all = !wf_spare_takes_part(&rt->workers[i]) ||
+              wf_thread_is_blocked(wf_load(&rt->workers[i].thread_id, relaxed));
+    return all;
+}
+
+/* If nobody is without work, nobody but us looks out for who cannot. */
+static void look_out(weft_runtime *rt, int64_t now)
+{
+    struct wf_watchdog *d = &rt->watchdog;
+    d->pace_ns = d->pace_max_ns;
+    if (rt->worker_count == 1 || rt->config.no_rescue || wf_idle_asleep(&rt->idle))
+        return;
+    d->pace_ns = smaller(PACE_BUSY_NS, d->pace_max_ns);
+    wf_lookout_mark(rt, now);
+    if (are_blocked(rt))
+        wf_spares_call(rt, now);
 }
 
 /* ---- all of them ---- */
@@ -60,7 +113,7 @@ static bool is_quiet(struct wf_worker *w)
 static bool are_quiet(weft_runtime *rt)
 {
     bool quiet = wf_lanes_are_quiet(&rt->lanes);
-    for (unsigned i = 0; quiet && i < rt->worker_count; i++)
+    for (unsigned i = 0; quiet && i < wf_spares_present(rt); i++)
         quiet = is_quiet(&rt->workers[i]);
     return quiet && !wf_load(&rt->stopping, relaxed);
 }
@@ -68,7 +121,7 @@ static bool are_quiet(weft_runtime *rt)
 static uint64_t count_runs(weft_runtime *rt)
 {
     uint64_t runs = 0;
-    for (unsigned i = 0; i < rt->worker_count; i++)
+    for (unsigned i = 0; i < wf_spares_present(rt); i++)
         runs += wf_load(&rt->workers[i].run_seq, relaxed);
     return runs;
 }
@@ -77,7 +130,7 @@ static uint64_t count_runs(weft_runtime *rt)
 static bool has_process_for_itself(weft_runtime *rt)
 {
     unsigned threads = wf_thread_count(); /* first: one of a lane may be about to go */
-    return threads && threads <= rt->worker_count + 1 + wf_lanes_count_threads(&rt->lanes);
+    return threads && threads <= wf_spares_present(rt) + 1 + wf_lanes_count_threads(&rt->lanes);
 }
 
 static void tell_deadlock(weft_runtime *rt)
@@ -89,8 +142,7 @@ static void tell_deadlock(weft_runtime *rt)
     wf_deadlock_report(rt);
 }
 
-/* True: nothing was run since the last look. */
-static bool look_at_all(weft_runtime *rt, int64_t now)
+static void look_at_all(weft_runtime *rt, int64_t now)
 {
     struct wf_watchdog *d = &rt->watchdog;
     uint64_t runs = count_runs(rt);
@@ -103,9 +155,9 @@ static bool look_at_all(weft_runtime *rt, int64_t now)
     }
     d->quiet = quiet;
     d->runs = runs;
+    d->calm = calm ? d->calm + 1 : 0;
     if (quiet && !d->quiet_told)
         look_by(d, d->quiet_since_ns + d->limit_ns);
-    return calm;
 }
 
 /* ---- sleeping ---- */
@@ -113,7 +165,7 @@ static bool look_at_all(weft_runtime *rt, int64_t now)
 /* Nobody is held, nor will be, before somebody wakes; and it is not to be timed how long that takes. */
 static bool is_nothing_to_watch(weft_runtime *rt)
 {
-    for (unsigned i = 0; i < rt->worker_count; i++)
+    for (unsigned i = 0; i < wf_spares_present(rt); i++)
         if (wf_load(&rt->workers[i].rest, relaxed) == WF_REST_NOT)
             return false; /* it sleeps, but has not said how */
     return rt->watchdog.quiet_told || !are_quiet(rt);
@@ -123,7 +175,7 @@ static bool is_nothing_to_watch(weft_runtime *rt)
 static void start_over(weft_runtime *rt)
 {
     int64_t now = wf_clock_now();
-    for (unsigned i = 0; i < rt->worker_count; i++)
+    for (unsigned i = 0; i < wf_spares_present(rt); i++)
         rt->watchdog.seen[i].since_ns = now;
     rt->watchdog.next_ns = now;
 }
@@ -145,7 +197,7 @@ static bool sleep_while_all_do(weft_runtime *rt)
 /* What it has slept beyond its next look does not count. */
 static void forgive(weft_runtime *rt, int64_t late)
 {
-    for (unsigned i = 0; i < rt->worker_count; i++)
+    for (unsigned i = 0; i < wf_spares_present(rt); i++)
         rt->watchdog.seen[i].since_ns += late;
     rt->watchdog.quiet_since_ns += late;
 }
@@ -159,21 +211,28 @@ static void *thread_main(void *arg)
     start_over(rt);
     while (!wf_load(&d->stop, relaxed)) { /* nothing hangs on it but leaving */
         int64_t now = wf_clock_now();
-        if (now - d->next_ns > d->step_ns)
+        if (now - d->next_ns > d->late_ns)
             forgive(rt, now - d->next_ns);
-        d->next_ns = now + d->step_ns;
-        for (unsigned i = 0; i < rt->worker_count; i++)
+        d->next_ns = INT64_MAX;
+        for (unsigned i = 0; i < wf_spares_present(rt); i++)
             look(rt, &rt->workers[i], &d->seen[i], now);
-        bool calm = look_at_all(rt, now);
-        if (!calm || !sleep_while_all_do(rt))
+        look_at_all(rt, now);
+        look_out(rt, now);
+        look_by(d, now + d->pace_ns);
+        if (d->calm < CALM_LOOKS || !sleep_while_all_do(rt))
             wf_futex_wait(&d->stop, 0, d->next_ns);
     }
     return NULL;
 }
 
+static size_t slots(const weft_runtime *rt)
+{
+    return rt->worker_count + wf_spares_max(rt->worker_count);
+}
+
 static void forget(weft_runtime *rt)
 {
-    wf_free(rt->watchdog.seen, rt->worker_count * sizeof *rt->watchdog.seen);
+    wf_free(rt->watchdog.seen, slots(rt) * sizeof *rt->watchdog.seen);
     rt->watchdog.seen = NULL;
 }
 
@@ -185,10 +244,10 @@ int wf_watchdog_open(weft_runtime *rt)
         return 0;
     d->by_default = !wanted && !rt->config.on_deadlock;
     d->limit_ns = wanted ? wanted : LIMIT_DEFAULT_NS;
-    d->step_ns = d->limit_ns / LOOKS_PER_LIMIT + 1;
-    if (d->step_ns > STEP_MAX_NS)
-        d->step_ns = STEP_MAX_NS;
-    d->seen = wf_alloc(rt->worker_count * sizeof *d->seen);
+    d->late_ns = smaller(d->limit_ns / LOOKS_PER_LIMIT + 1, LATE_MAX_NS);
+    d->pace_max_ns = smaller(d->late_ns, rt->worker_count == 1 ? PACE_OF_ONE_NS : PACE_MAX_NS);
+    d->pace_ns = d->pace_max_ns;
+    d->seen = wf_alloc(slots(rt) * sizeof *d->seen);
     if (!d->seen)
         return -ENOMEM;
     int err = wf_thread_start(&d->thread, thread_main, rt, "weft-watchdog");

@@ -9,6 +9,9 @@
  * long as the limit. Then every task waits for another, or for a thread that weft knows nothing of. Nobody has asked
  * for that if the limit is the default; then it is said only if there is no such thread.
  *
+ * While all workers are awake it is the lookout (lookout.h), and if all are blocked it calls a spare (spare.h): so it
+ * looks every 2 to 4 ms.
+ *
  * While all workers sleep, and that is not to be timed, it sleeps as well, with no end: whoever wakes wakes it
  * (idle.h). But not at once: what wakes every few milliseconds need not wake the watchdog, too.
  *
@@ -27,6 +30,8 @@ struct wf_worker;
 struct wf_watchdog_seen {
     uint64_t seq, taken;     /* run_seq, and how many had been stolen from it, when this task was first seen */
     int64_t since_ns;
+    unsigned looks;          /* at this task since then */
+    int64_t cpu_ns;          /* CPU time of its thread when last asked, -1: not known */
     bool reported;
     uint64_t written;        /* the number of the task that stderr was told of last ... */
     int64_t written_ns;      /* ... and when */
@@ -35,10 +40,13 @@ struct wf_watchdog_seen {
 struct wf_watchdog {
     struct wf_watchdog_seen *seen; /* of each worker: by its thread; NULL: there is none */
     struct wf_thread thread;
-    int64_t limit_ns, step_ns;     /* when to report, and how often to look at least; constant */
+    int64_t limit_ns, late_ns;     /* when to report; a look that is later than that was kept from it; constant */
+    int64_t pace_max_ns;           /* from one look to the next; constant */
+    int64_t pace_ns;               /* the same, for now; by its thread: */
     bool by_default;               /* nobody has asked for it; constant */
-    int64_t next_ns;               /* the next look; INT64_MAX: not before somebody wakes; by its thread: */
-    uint64_t runs;                 /* how many times tasks had been run at the last look */
+    int64_t next_ns;               /* the next look */
+    uint64_t runs;                 /* how many times tasks had been run at the last one */
+    unsigned calm;                 /* for how many looks that has been so */
     bool quiet, quiet_told;        /* nothing could go on then ... */
     int64_t quiet_since_ns;        /* ... since when */
     WF_ATOMIC(uint64_t) stalls, deadlocks; /* figures: how many were told of; by its thread */

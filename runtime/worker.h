@@ -69,6 +69,7 @@ struct wf_worker {
     int64_t lookout_ns;                   /* how long the next sleep as lookout lasts */
     uint32_t stolen;                      /* tasks of the last theft, 0 once it has been judged */
     int64_t stolen_ns, pause_ns, paused_until_ns; /* when that was; see judge_theft */
+    bool spare;                           /* one of spare.h's; constant */
     struct wf_thread thread;
     int *errno_at;                        /* the thread's; constant */
     uint64_t looked_seq;                  /* run_seq when it last looked whether a sweep is due (spills.h) */
@@ -83,6 +84,8 @@ struct wf_worker {
     WF_ATOMIC(uint64_t) runs, switches, steals, parks, spills, restores; /* figures: written by the worker */
     WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
     WF_ATOMIC(enum wf_rest) rest;                /* written by the worker */
+    WF_ATOMIC(uint64_t) blocked_seq;             /* run_seq when all were blocked the last time: by the watchdog */
+    WF_ATOMIC(bool) on_duty;                     /* a spare's: set by the watchdog, taken back by the spare */
     WF_ATOMIC(int) thread_id;                    /* as wf_where_look() wants it; written before it runs anything */
     struct wf_driver *driver;                    /* constant while the runtime runs */
     struct wf_inbox inbox;                       /* from other threads; whoever is idle may empty it */
@@ -96,14 +99,25 @@ struct wf_worker {
     } seen;                          /* by whoever looks: hints */
 };
 
+/* See spare.h. */
+struct wf_spares {
+    struct wf_lock lock;        /* between who calls one and the end of the runtime */
+    WF_ATOMIC(uint32_t) come;   /* whether the one that is being made has come */
+    int64_t again_ns;           /* no other is made before that; by the watchdog: */
+    bool told;
+    WF_ATOMIC(uint64_t) calls;  /* a figure */
+};
+
 struct weft_runtime {
     unsigned worker_count;
+    WF_ATOMIC(unsigned) present; /* ... and spares that have come, which follow them */
     struct wf_worker *workers; /* constant while it runs */
     struct wf_idle idle;
     struct wf_stack_pool stacks;
     struct wf_task_pool tasks;
     struct wf_lanes lanes;
     struct wf_watchdog watchdog;
+    struct wf_spares spares;
     struct wf_spills spills;
     struct wf_scope root;
     WF_ATOMIC(bool) stopping;   /* everything is done: workers leave their loops */

@@ -73,6 +73,20 @@ void wf_thread_detach(struct wf_thread *t)
     (void)t; /* its memory goes at the end of the simulation, and it must have ended by then as well */
 }
 
+/* Nobody blocks here, but a watchdog may think so: what it does then must be right all the same. */
+
+int64_t wf_thread_cpu_time(int id)
+{
+    (void)id;
+    return 0;
+}
+
+bool wf_thread_is_blocked(int id)
+{
+    (void)id;
+    return wf_sim_below(WF_SIM_KERNEL, 2) == 0;
+}
+
 /* Of the simulated ones nobody keeps count. */
 unsigned wf_thread_count(void)
 {

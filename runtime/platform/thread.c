@@ -106,6 +106,33 @@ unsigned wf_thread_count(void)
     return count;
 }
 
+/* ---- What another one does ----------------------------------------------------------------------- */
+
+int64_t wf_thread_cpu_time(int id)
+{
+    enum { PER_THREAD = 4, SCHEDULED = 2 }; /* as the kernel makes a clock's number of a thread's */
+    clockid_t clock = (clockid_t)(~(unsigned)id << 3 | PER_THREAD | SCHEDULED);
+    struct timespec t;
+    int before = errno;
+    int err = clock_gettime(clock, &t);
+    errno = before;
+    return err ? -1 : t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+bool wf_thread_is_blocked(int id)
+{
+    char path[64], text[128];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    const char *state = strrchr(text, ')'); /* behind its name, which may hold anything */
+    return state && (state[1] == ' ') && (state[2] == 'S' || state[2] == 'D');
+}
+
 /* ---- Binding ------------------------------------------------------------------------------------- */
 
 void wf_thread_affinity(struct wf_affinity *ret)

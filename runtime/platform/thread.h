@@ -3,6 +3,7 @@
 #ifndef WF_THREAD_H
 #define WF_THREAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct wf_thread {
@@ -19,6 +20,11 @@ int wf_thread_at_fork(void (*fn)(void));
 
 /* How many threads this process has, those not counted that the kernel has added for itself; 0: that is not known. */
 unsigned wf_thread_count(void);
+
+/* Of thread `id` of this process, as wf_where_self() names it: the CPU time that it has had, by one system call, -1:
+ * that is not known; and whether it waits in the kernel, by several, false also if that is not known. */
+int64_t wf_thread_cpu_time(int id);
+bool wf_thread_is_blocked(int id);
 
 /* The CPU that runs the caller just now; -1: unknown. */
 int wf_thread_cpu(void);

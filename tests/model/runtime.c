@@ -1,12 +1,14 @@
-/* runtime.c - a runtime from start to stop (runtime/run.c), while plain threads submit to it.
+/* runtime.c - a runtime from start to stop (runtime/run.c, crew.c), while threads submit to it or a spare comes.
  *
- * Real: runtime/run.c, delivering and counting ends (runtime/worker.c), root scope (runtime/scope.c), inbox, queue,
- * idle, locks. Stand-ins: a worker's loop, which runs what it finds to its end and sleeps when there is nothing; a
- * driver, which is a word in memory of its own, to be rung; what else weft_run() asks for, which does nothing.
+ * Real: runtime/run.c, crew.c, spare.c; delivering and counting ends (ready.c, worker.c); root scope (scope.c), inbox,
+ * queue, idle, locks. Stand-ins: a worker's loop, which runs what it finds to its end and sleeps when there is nothing;
+ * a driver, which is a word in memory of its own, to be rung; a watchdog, which calls a spare whenever it likes; what
+ * else weft_run() asks for, which does nothing.
  *
  * What must hold: every task that was accepted runs, before weft_run() returns; who has delivered the last one does not
  * ring at a driver, nor touch a runtime, that is gone (visitors: tests/regress/0003 tells the story); workers come up
- * together or not at all; nothing leaks.
+ * together or not at all; a spare that comes late, or is called then, is told of the end, and its driver not rung once
+ * it is gone; nothing leaks.
  *
  *   with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
@@ -16,13 +18,16 @@
 #undef wf_worker_run
 void wf_worker_run(struct wf_worker *w);
 
+#include "runtime/crew.c"
 #include "runtime/errand.c"
 #include "runtime/idle.c"
 #include "runtime/platform/lock.c"
 #include "runtime/queue.c"
 #include "runtime/ready.c"
+#include "runtime/lookout.c"
 #include "runtime/run.c"
 #include "runtime/scope.c"
+#include "runtime/spare.c"
 #include "runtime/stop.c"
 #include "runtime/timer.c"
 #include "runtime/wait.c"
@@ -35,11 +40,13 @@ struct bell {
     WF_ATOMIC(uint32_t) rung;
 };
 
-static bool refused[2]; /* worker n's driver */
+static bool refused[2], refused_spare; /* worker n's driver; any spare's */
 
 int wf_driver_open(struct wf_driver **ret, weft_driver kind, weft_ring_mode mode)
 {
     (void)kind, (void)mode;
+    if (refused_spare && model_self() > 3)
+        return -EMFILE;
     if (refused[model_self() != 1])
         return -EMFILE;
     *ret = wf_alloc(sizeof(struct bell));
@@ -86,6 +93,8 @@ static void run_task(struct wf_worker *w, weft_task *t)
 void wf_worker_run(struct wf_worker *w)
 {
     for (;;) {
+        if (w->spare)
+            wf_spare_look(w, NULL);
         weft_task *t = wf_queue_pop(&w->queue);
         if (!t)
             t = wf_inbox_take(&w->inbox);
@@ -151,6 +160,12 @@ void wf_topology_victims(const struct wf_topology *t, unsigned self, unsigned ch
     ret[0] = (unsigned char)!self;
 }
 
+const char *weft_strerror(int err)
+{
+    model_check(err == -EMFILE);
+    return "no descriptor";
+}
+
 int wf_where_self(void)
 {
     return 0;
@@ -192,14 +207,13 @@ NOTHING(wf_stack_pool_close, struct wf_stack_pool *p)
 NOTHING(wf_task_pool_close, struct wf_task_pool *p)
 NOTHING(wf_stack_guard_leave, void *altstack)
 NOTHING(wf_stack_guard_uninstall, void)
-NOTHING(wf_watchdog_close, weft_runtime *rt)
 NOTHING(wf_lanes_open, weft_runtime *rt)
 NOTHING(wf_lanes_close, struct wf_lanes *lanes)
 NOTHING(wf_child_refuse, const char *what)
 NOTHING_BUT_0(wf_child_watch, void)
-NOTHING_BUT_0(wf_watchdog_open, weft_runtime *rt)
 NOTHING_BUT_0(wf_stack_guard_install, void (*report)(const void *addr))
 NOTHING(wf_spills_open, weft_runtime *r)
+NEVER_HERE(unsigned, wf_driver_serve, struct wf_driver *d)
 NEVER_HERE(int, wf_spills_marker, void *record)
 NEVER_HERE(void, wf_spills_restore, weft_task *t)
 NEVER_HERE(void, wf_task_put, struct wf_task_pool *p, struct wf_task_cache *c, weft_task *t)
@@ -216,8 +230,31 @@ NEVER_HERE(void, wf_forks_offer_all, weft_task *t, struct wf_forks *f)
 NEVER_HERE(bool, wf_fork_excuses, weft_task *t)
 NEVER_HERE(const char *, wf_task_name, const weft_task *t)
 NEVER_HERE(const char *, wf_task_place, const weft_task *t)
-NEVER_HERE(const char *, weft_strerror, int err)
 NEVER_HERE(weft_time, weft_after, int64_t ns)
+
+/* ---- the watchdog ---- */
+
+static unsigned calls; /* for a spare */
+static struct wf_thread dog;
+
+static void *call_spares(void *arg)
+{
+    for (unsigned i = 0; i < calls; i++)
+        wf_spares_call(arg, model_now());
+    return NULL;
+}
+
+int wf_watchdog_open(weft_runtime *rt)
+{
+    return calls ? wf_thread_start(&dog, call_spares, rt, "dog") : 0;
+}
+
+void wf_watchdog_close(weft_runtime *rt)
+{
+    model_check(rt);
+    if (calls)
+        wf_thread_join(&dog);
+}
 
 /* ---- the last task comes from outside ---- */
 
@@ -329,3 +366,27 @@ static void run_refused(void)
 }
 
 MODEL(runtime_refused, .threads = {run_refused}, .spurious = -1, .stale = 1, .bound = 3)
+
+/* ---- a spare is called, once or twice, while all comes to its end ---- */
+
+static void setup_spare(void)
+{
+    calls = 1;
+}
+
+static void setup_spare_twice(void)
+{
+    calls = 2;
+}
+
+static void setup_spare_refused(void)
+{
+    calls = 1;
+    refused_spare = true;
+}
+
+MODEL(runtime_spare, .setup = setup_spare, .threads = {run_two}, .spurious = -1, .stale = 1, .bound = 1, .outdated = 1)
+MODEL(runtime_spare_twice, .setup = setup_spare_twice, .threads = {run_two}, .spurious = -1, .stale = 1, .bound = 1,
+      .outdated = 1)
+MODEL(runtime_spare_refused, .setup = setup_spare_refused, .threads = {run_two}, .spurious = -1, .stale = 1, .bound = 1,
+      .outdated = 1)

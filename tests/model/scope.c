@@ -87,6 +87,7 @@ static void setup(void)
     task[2].listed = task[3].listed = false;
     rt.workers = worker;
     rt.worker_count = 2;
+    wf_store(&rt.present, 2, relaxed);
 }
 
 static weft_task *begin(void)

@@ -34,6 +34,34 @@ unsigned wf_thread_count(void)
     model_fail("nobody asks for it unless the limit is the default");
 }
 
+/* Nobody is blocked, so nobody asks for a spare. */
+
+int64_t wf_thread_cpu_time(int id)
+{
+    model_check(id == 0);
+    return -1;
+}
+
+bool wf_thread_is_blocked(int id)
+{
+    model_fail("thread %d is asked for, though it computes", id);
+}
+
+unsigned wf_spares_max(unsigned workers)
+{
+    return workers - workers;
+}
+
+void wf_spares_call(weft_runtime *r, int64_t now)
+{
+    model_fail("%d workers are blocked at %d", (int)r->worker_count, (int)now);
+}
+
+void wf_lookout_mark(weft_runtime *r, int64_t now)
+{
+    model_check(r == &rt && now >= 0);
+}
+
 static void tell(void)
 {
     if (wf_add(&told, 1, acq_rel) + 1 < (holders ? holders : 1))
@@ -123,10 +151,11 @@ static void set_up(unsigned workers, unsigned sleeps_before, unsigned who_hold)
 {
     static struct wf_watchdog_seen seen[WORKERS];
     rt.worker_count = rt.idle.workers = workers;
+    wf_store(&rt.present, workers, relaxed);
     rt.workers = worker;
     rt.watchdog.seen = seen;
     rt.watchdog.limit_ns = LIMIT_NS;
-    rt.watchdog.step_ns = LIMIT_NS / LOOKS_PER_LIMIT;
+    rt.watchdog.late_ns = rt.watchdog.pace_max_ns = LIMIT_NS / LOOKS_PER_LIMIT;
     for (unsigned i = 0; i < workers; i++) {
         worker[i].rt = &rt;
         worker[i].index = i;

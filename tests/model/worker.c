@@ -151,6 +151,7 @@ void wf_child_refuse(const char *what)
 void wf_errand_run(weft_runtime *r)
 {
 }
+NEVER_HERE(weft_task *, wf_spare_look, struct wf_worker *w, weft_task *t)
 NEVER_HERE(void, wf_spills_look, struct wf_worker *w)
 NEVER_HERE(int64_t, wf_stack_pool_trim_slow, struct wf_stack_pool *p, int64_t now)
 NEVER_HERE(int, wf_spills_marker, void *record)
@@ -202,6 +203,7 @@ static void open_workers(unsigned workers, unsigned n)
 {
     rt.workers = worker;
     rt.worker_count = rt.idle.workers = workers;
+    wf_store(&rt.present, workers, relaxed);
     for (unsigned i = 0; i < workers; i++)
         open_worker(i);
     tasks = n;

@@ -37,6 +37,7 @@ static void look_after(int64_t ns)
 static void open_workers(void)
 {
     rt.worker_count = WORKERS;
+    wf_store(&rt.present, WORKERS, relaxed);
     rt.workers = worker;
     now = WEFT_SEC;
     for (int i = 0; i < WORKERS; i++) {

@@ -37,7 +37,7 @@ weft_task *slow_worker_find(struct wf_worker *w);
 enum { ME, OTHER, WORKERS };
 
 static struct wf_worker worker[WORKERS];
-static weft_runtime rt = {.worker_count = WORKERS, .workers = worker, .idle.workers = WORKERS};
+static weft_runtime rt = {.worker_count = WORKERS, .present = WORKERS, .workers = worker, .idle.workers = WORKERS};
 static weft_task task;
 static struct wf_scope scope;
 

@@ -59,6 +59,7 @@ TEST(watchdog, is_there_unless_it_is_not_wanted)
 /* ---- Stalls ---- */
 
 static const int64_t LIMIT_NS = 200 * WEFT_MSEC;
+static const int64_t STOP_LIMIT_NS = 600 * WEFT_MSEC; /* a busy machine gives no CPU for part of that */
 
 struct told {
     WF_ATOMIC(unsigned) count;
@@ -108,12 +109,12 @@ static void compute(int64_t ns)
         wf_pause();
 }
 
-/* Computes for a quarter of the limit at a time, until the parent has closed the pipe. */
+/* Computes for a fifth of the limit at a time, until the parent has closed the pipe. */
 static int give_way_often(void *arg)
 {
     char byte;
     do
-        compute(LIMIT_NS / 4);
+        compute(STOP_LIMIT_NS / 5);
     while (weft_yield() == 0 && read(*(int *)arg, &byte, 1) < 0);
     return 0;
 }
@@ -121,7 +122,7 @@ static int give_way_often(void *arg)
 static int run_in_stopped_process(int *end)
 {
     struct told t = {0};
-    weft_config config = {.workers = 1, .stall_ns = LIMIT_NS, .on_stall = note, .ctx = &t};
+    weft_config config = {.workers = 1, .stall_ns = STOP_LIMIT_NS, .on_stall = note, .ctx = &t};
     CHECK_EQ(weft_run(&config, give_way_often, end), 0);
     return wf_load(&t.count, relaxed) == 0 ? 0 : 1;
 }
@@ -132,7 +133,7 @@ static void stop_and_continue(pid_t pid)
     CHECK_EQ(kill(pid, SIGSTOP), 0);
     CHECK_EQ(waitpid(pid, &status, WUNTRACED), pid);
     CHECK(WIFSTOPPED(status));
-    compute(2 * LIMIT_NS);
+    compute(STOP_LIMIT_NS * 5 / 4);
     CHECK_EQ(kill(pid, SIGCONT), 0);
     CHECK_EQ(waitpid(pid, &status, WCONTINUED), pid);
     CHECK(WIFCONTINUED(status));
@@ -148,7 +149,7 @@ TEST(watchdog, takes_no_stop_of_the_process_for_a_stall)
         close(end[1]);
         _exit(run_in_stopped_process(&end[0]));
     }
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 5; i++)
         stop_and_continue(pid);
     close(end[1]);
     CHECK_EQ(waitpid(pid, &status, 0), pid);
@@ -159,13 +160,13 @@ TEST(watchdog, takes_no_stop_of_the_process_for_a_stall)
 
 static const int64_t DEFAULT_LIMIT_NS = (TEST_SLOWNESS > 1 ? 5 : 1) * WEFT_SEC;
 
+#ifndef WF_TSAN /* which has a thread of its own in every process */
+
 static int await_for_ever(void *arg)
 {
     void *value;
     return weft_future_await(arg, &value);
 }
-
-#ifndef WF_TSAN /* which has a thread of its own in every process */
 
 /* A child's stderr up to `needle`. */
 static void expect_line(int fd, const char *needle)

@@ -96,6 +96,7 @@ typedef struct weft_stats {
     uint64_t restores;     /* ... and filled again, as it was to go on */
     uint64_t stalls;       /* tasks that were found to hold their worker (stall_ns) */
     uint64_t deadlocks;    /* times that nothing could go on, and that was said */
+    uint64_t spares;       /* times that all workers were blocked, and a spare one came */
 } weft_stats;
 
 WEFT_BEGIN

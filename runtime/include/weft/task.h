@@ -61,7 +61,8 @@ WEFT_API void weft_unpin(void);
 
 WEFT_API void weft_set_name(const char *name); /* [T--] for dumps and stall reports; copied, 31 bytes */
 WEFT_API const char *weft_name(void);          /* [T--] that name, else the text of the body */
-WEFT_API unsigned weft_worker(void);           /* [T--] who runs the caller now, from 0; for reports */
+WEFT_API unsigned weft_worker(void);           /* [T--] who runs the caller now, from 0; for reports: a spare one
+                                                * (weft_stats) has a number behind the others' */
 
 /* [T--] By value: size bytes at args are copied into the task, whose body gets a pointer to its own
  * copy, aligned for any type. The macros give named arguments:

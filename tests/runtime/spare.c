@@ -1,0 +1,314 @@
+/* spare.c - tests of workers that come when all others are blocked. What would end the block is done by a task that
+ * only such a one can run: without it these would hang. */
+#include "runtime/platform/fault.h"
+#include "tests/runtime/with.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { WORKERS = 2 };
+
+struct scene {
+    int pipe[2];             /* of who blocks: a byte lets one go */
+    unsigned wanted;         /* so many block */
+    WF_ATOMIC(unsigned) blocking;
+    weft_event all_block;    /* all that want to are, or do nothing else before they are */
+    weft_fn meanwhile;       /* by a task, before it lets them go */
+    weft_runtime *rt;
+    WF_ATOMIC(unsigned) ran; /* tasks */
+    int other[2];            /* a pipe of who waits properly */
+    weft_event go_on;
+    unsigned where;
+};
+
+static void open_scene(struct scene *s, unsigned wanted, weft_fn meanwhile)
+{
+    *s = (struct scene){.wanted = wanted, .meanwhile = meanwhile, .rt = weft_runtime_self()};
+    CHECK_EQ(pipe2(s->pipe, O_CLOEXEC), 0);
+    CHECK_EQ(pipe2(s->other, O_CLOEXEC), 0);
+}
+
+static void close_scene(struct scene *s)
+{
+    for (int i = 0; i < 2; i++) {
+        close(s->pipe[i]);
+        close(s->other[i]);
+    }
+}
+
+/* As a careless task does it. */
+static int block(void *arg)
+{
+    struct scene *s = arg;
+    char byte;
+    if (wf_add(&s->blocking, 1u, acq_rel) + 1 == s->wanted)
+        weft_event_set(&s->all_block);
+    CHECK_EQ(read(s->pipe[0], &byte, 1), 1);
+    return 0;
+}
+
+static int let_go(void *arg)
+{
+    struct scene *s = arg;
+    CHECK_EQ(weft_event_wait(&s->all_block), 0);
+    if (s->meanwhile)
+        CHECK_EQ(s->meanwhile(s), 0);
+    for (unsigned i = 0; i < s->wanted; i++)
+        CHECK_EQ(write(s->pipe[1], "x", 1), 1);
+    return 0;
+}
+
+static void play(struct scene *s)
+{
+    WEFT_SCOPE(scope);
+    CHECK_EQ(weft_go(&scope, let_go, s), 0);
+    for (unsigned i = 0; i < s->wanted; i++)
+        CHECK_EQ(weft_go(&scope, block, s), 0);
+    CHECK_EQ(weft_scope_close(&scope), 0);
+}
+
+static weft_stats stats_of(weft_runtime *rt)
+{
+    weft_stats stats;
+    weft_stats_read(rt, &stats);
+    return stats;
+}
+
+static void run(weft_fn fn)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = WORKERS}, fn, NULL), 0);
+}
+
+/* ---- One ---- */
+
+static int block_both(void *arg)
+{
+    (void)arg;
+    struct scene s;
+    CHECK_EQ(stats_of(weft_runtime_self()).spares, 0);
+    open_scene(&s, WORKERS, NULL);
+    play(&s);
+    close_scene(&s);
+    CHECK(stats_of(weft_runtime_self()).spares >= 1);
+    CHECK_EQ(stats_of(weft_runtime_self()).workers, WORKERS);
+    return 0;
+}
+
+TEST(spare, comes_when_all_workers_are_blocked)
+{
+    run(block_both);
+}
+
+/* ---- What it runs ---- */
+
+static int count(void *arg)
+{
+    wf_add(&((struct scene *)arg)->ran, 1u, relaxed);
+    return 0;
+}
+
+static int add_one(void *arg)
+{
+    ++*(int *)arg;
+    return 0;
+}
+
+static int read_other(void *arg)
+{
+    struct scene *s = arg;
+    char byte;
+    CHECK_EQ(weft_read(s->other[0], &byte, 1), 1);
+    return count(s);
+}
+
+/* All that a worker is needed for. */
+static int live_on(void *arg)
+{
+    struct scene *s = arg;
+    int added = 0;
+    WEFT_SCOPE(scope);
+    for (int i = 0; i < 100; i++)
+        CHECK_EQ(weft_go(&scope, count, s), 0);
+    CHECK_EQ(weft_go(&scope, read_other, s), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
+    CHECK_EQ(weft_offload(add_one, &added), 0);
+    CHECK_EQ(weft_submit(s->rt, count, s), 0);
+    CHECK_EQ(weft_write(s->other[1], "x", 1), 1);
+    CHECK_EQ(weft_scope_close(&scope), 0);
+    while (wf_load(&s->ran, relaxed) < 102)
+        CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(added, 1);
+    return 0;
+}
+
+static int live_on_often(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < TEST_TIMES(30); i++) {
+        struct scene s;
+        open_scene(&s, WORKERS, live_on);
+        play(&s);
+        close_scene(&s);
+    }
+    return 0;
+}
+
+TEST_WITHIN(spare, runs_all_that_a_worker_runs_and_goes_and_comes_again, 60)
+{
+    run(live_on_often);
+}
+
+/* The other sleeps before they block, on one of their workers. */
+static int sleep_and_let_go(void *arg)
+{
+    struct scene *s = arg;
+    CHECK_EQ(weft_sleep(20 * WEFT_MSEC), 0);
+    return let_go(s);
+}
+
+static int block_beside_a_sleeper(void *arg)
+{
+    (void)arg;
+    struct scene s;
+    open_scene(&s, WORKERS, NULL);
+    WEFT_SCOPE(scope);
+    CHECK_EQ(weft_go(&scope, sleep_and_let_go, &s), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
+    for (unsigned i = 0; i < s.wanted; i++)
+        CHECK_EQ(weft_go(&scope, block, &s), 0);
+    CHECK_EQ(weft_scope_close(&scope), 0);
+    close_scene(&s);
+    return 0;
+}
+
+TEST(spare, fires_the_timers_of_blocked_workers)
+{
+    run(block_beside_a_sleeper);
+}
+
+/* ---- Several ---- */
+
+static int block_a_spare_too(void *arg)
+{
+    (void)arg;
+    struct scene s;
+    open_scene(&s, WORKERS + 1, live_on);
+    play(&s);
+    close_scene(&s);
+    CHECK(stats_of(weft_runtime_self()).spares >= 2);
+    return 0;
+}
+
+TEST(spare, has_a_successor_when_it_is_blocked_itself)
+{
+    run(block_a_spare_too);
+}
+
+/* ---- Standby ---- */
+
+/* Asks the kernel on a spare, is answered when that stands by. */
+static int wait_on_a_spare(void *arg)
+{
+    struct scene *s = arg;
+    char byte;
+    s->where = weft_worker();
+    CHECK(s->where >= WORKERS);
+    CHECK_EQ(weft_read(s->other[0], &byte, 1), 1);
+    return count(s);
+}
+
+/* The same, and comes back to the very spare. */
+static int wait_pinned(void *arg)
+{
+    struct scene *s = arg;
+    weft_pin();
+    unsigned where = weft_worker();
+    CHECK(where >= WORKERS);
+    CHECK_EQ(weft_event_wait(&s->go_on), 0);
+    CHECK_EQ(weft_worker(), where);
+    CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
+    CHECK_EQ(weft_worker(), where);
+    weft_unpin();
+    return count(s);
+}
+
+static weft_scope *outer; /* of who outlives the block */
+
+static int start_who_stays(void *arg)
+{
+    struct scene *s = arg;
+    unsigned before = wf_load(&s->ran, relaxed);
+    CHECK_EQ(weft_go(outer, wait_on_a_spare, s), 0);
+    CHECK_EQ(weft_go(outer, wait_pinned, s), 0);
+    CHECK_EQ(weft_sleep(WEFT_MSEC), 0); /* they wait by then */
+    CHECK_EQ(wf_load(&s->ran, relaxed), before);
+    return 0;
+}
+
+static int answer_on_standby(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < TEST_TIMES(20); i++) {
+        struct scene s;
+        open_scene(&s, WORKERS, start_who_stays);
+        WEFT_SCOPE(scope);
+        outer = &scope;
+        play(&s);
+        CHECK_EQ(weft_sleep(3 * WEFT_MSEC), 0); /* the spare goes meanwhile */
+        weft_event_set(&s.go_on);
+        CHECK_EQ(weft_write(s.other[1], "x", 1), 1);
+        CHECK_EQ(weft_scope_close(&scope), 0);
+        CHECK_EQ(wf_load(&s.ran, relaxed), 2);
+        close_scene(&s);
+    }
+    return 0;
+}
+
+TEST_WITHIN(spare, passes_on_what_reaches_it_on_standby_but_for_pinned_tasks, 60)
+{
+    run(answer_on_standby);
+}
+
+/* ---- Reports ---- */
+
+static int dump_meanwhile(void *arg)
+{
+    (void)arg;
+    char text[4096] = "", wanted[64];
+    snprintf(wanted, sizeof wanted, "  spare worker %u: runs task ", weft_worker());
+    int fd = memfd_create("dump", MFD_CLOEXEC);
+    CHECK(fd >= 0);
+    weft_dump(fd);
+    CHECK(pread(fd, text, sizeof text - 1, 0) > 0);
+    CHECK(strstr(text, wanted) != NULL);
+    close(fd);
+    return 0;
+}
+
+static int dump_while_blocked(void *arg)
+{
+    (void)arg;
+    struct scene s;
+    open_scene(&s, WORKERS, dump_meanwhile);
+    play(&s);
+    close_scene(&s);
+    return 0;
+}
+
+TEST(spare, is_in_dumps)
+{
+    run(dump_while_blocked);
+}
+
+#if defined(WF_FAULTS)
+
+/* The watchdog's thread is the first, the second worker's the next. */
+TEST(spare, that_cannot_be_had_comes_later)
+{
+    wf_fault_at(WF_FAULT_THREAD, 3, WF_FAULT_ONCE);
+    run(block_both);
+    CHECK_EQ(wf_fault_failed(), 1);
+}
+
+#endif
