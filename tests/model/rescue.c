@@ -60,6 +60,7 @@ static void setup(void)
 {
     may_hold_back = true;
     rt.worker_count = WORKERS;
+    wf_store(&rt.present, WORKERS, relaxed);
     rt.workers = worker;
     model_check(wf_driver_open(&driver, WEFT_DRIVER_RING, WEFT_RING_SHARED) == 0);
     wf_driver_poll(driver); /* the bell that was rung to see whether there is one */
