@@ -148,13 +148,14 @@ static int sim_message(struct wf_kernel *k, uint64_t user_data)
     return err;
 }
 
-/* The thread of d's worker computes, or not: it comes by. */
+/* The thread of d's worker computes, or not: it comes by. And so does who knocks, as it makes a system call. */
 static void sim_knock(const struct wf_driver *d)
 {
     wf_sim_point();
     wf_sim_hold();
     wf_sim_note("is knocked at", (uint64_t)d->fd, 0);
     wf_sim_requests_of(d->door);
+    wf_sim_requests_of(wf_sim_self());
     wf_sim_release();
     wf_sim_point();
 }

@@ -421,7 +421,7 @@ const struct sim_case sim_cases[] = {
     {"sim_last_word", last_word, WEFT_SIM_GENTLE, NULL},
     {"sim_retire", retire, WEFT_SIM_GENTLE, NULL},
     {"sim_hog", hogged, WEFT_SIM_GENTLE, NULL},
-    {"sim_stalls", sim_stalls, WEFT_SIM_GENTLE & ~(unsigned)(WEFT_SIM_DELAY | WEFT_SIM_SLOW_THREAD), NULL},
+    {"sim_stalls", sim_stalls, WEFT_SIM_GENTLE, NULL},
     {"canary", canary, 0, NULL},
     {NULL, NULL, 0, NULL},
 };
