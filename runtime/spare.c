@@ -31,6 +31,8 @@ unsigned wf_spares_final(weft_runtime *rt)
 void wf_spare_has_come(struct wf_worker *w, int err)
 {
     WF_ATOMIC(uint32_t) *come = &w->rt->spares.come;
+    if (!err)
+        wf_store(&w->rt->present, w->index + 1, release); /* E1; kept: no model steals */
     wf_store(come, err ? (uint32_t)err : HAS_COME, release); /* partner: await_it's load */
     wf_futex_wake(come, 1);
 }
@@ -70,10 +72,8 @@ static void make(weft_runtime *rt, unsigned index, int64_t now)
     wf_store(&w->on_duty, true, relaxed); /* its thread begins after that */
     if (!err)
         err = start(rt, w);
-    if (!err) {
-        wf_store(&rt->present, index + 1, release); /* E1; kept: no model steals */
+    if (!err)
         return;
-    }
     wf_queue_close(&w->queue);
     rt->spares.again_ns = now + AGAIN_NS;
     if (!rt->spares.told)

@@ -32,12 +32,12 @@ void wf_spares_call(weft_runtime *rt, int64_t now);
 /* How many workers there are, spares included: it only grows; and how many there will ever be, after `stopping`. */
 static inline unsigned wf_spares_present(weft_runtime *rt)
 {
-    return wf_load(&rt->present, acquire); /* E2 */
+    return wf_load(&rt->present, acquire); /* E2; kept: as E1 */
 }
 
 unsigned wf_spares_final(weft_runtime *rt);
 
-/* By the thread of one that was made, once it has a driver, or why it has none. */
+/* By the thread of one that was made, once it has a driver, or why it has none. It is present before it runs anything. */
 void wf_spare_has_come(struct wf_worker *w, int err);
 
 static inline bool wf_spare_is_on_duty(struct wf_worker *w)

@@ -178,8 +178,8 @@ TEST_WITHIN(child, forked_by_a_task_may_not_use_the_runtime, 60)
         {"weft_scope_leave", leave_scope}, {"weft_offload", offload}, {"weft_job_start", start_job},
         {"weft_job_await", await_job}, {"weft_lane_close", close_lane}, {"weft_lane_stats_read", read_lane},
         {"weft_blocking_begin", begin}, {"a call that suspends", lock}, {"weft_submit", submit},
-        {"weft_cancel", cancel},
-        {"weft_scope_cancel", cancel_scope}, {"weft_dump", dump}, {"weft_stats_read", read_stats},
+        {"weft_cancel", cancel}, {"weft_scope_cancel", cancel_scope}, {"weft_dump", dump},
+        {"weft_stats_read", read_stats},
         {"a call that suspends", await_future}, {"a call that suspends", receive}, {"weft_run", run},
         {"weft_read", read_descriptor}, {"weft_yield", fork_again}, {"a task returned", NULL},
     };
