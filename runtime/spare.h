@@ -37,7 +37,8 @@ static inline unsigned wf_spares_present(weft_runtime *rt)
 
 unsigned wf_spares_final(weft_runtime *rt);
 
-/* By the thread of one that was made, once it has a driver, or why it has none. It is present before it runs anything. */
+/* By the thread of one that was made, once it has a driver, or why it has none: it is present before it runs
+ * anything. */
 void wf_spare_has_come(struct wf_worker *w, int err);
 
 static inline bool wf_spare_is_on_duty(struct wf_worker *w)
