@@ -10,6 +10,7 @@
  * together or not at all; a spare that comes late, or is called then, is told of the end, and its driver not rung once
  * it is gone; nothing leaks.
  *
+ *   parts: runtime/ready.c
  *   with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
 
@@ -23,7 +24,6 @@ void wf_worker_run(struct wf_worker *w);
 #include "runtime/idle.c"
 #include "runtime/platform/lock.c"
 #include "runtime/queue.c"
-#include "runtime/ready.c"
 #include "runtime/lookout.c"
 #include "runtime/run.c"
 #include "runtime/scope.c"
