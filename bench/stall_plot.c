@@ -65,5 +65,6 @@ void stall_plot(struct stall_results *r, const char *path)
     svg_close(out);
     if (fclose(out) != 0)
         bench_die("%s: %s", path, strerror(errno));
-    printf("the curves are in %s\n", path);
+    const char *name = strrchr(path, '/'); /* what is printed is kept, and not only read on this machine */
+    printf("the curves are in %s\n", name ? name + 1 : path);
 }
