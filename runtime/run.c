@@ -10,18 +10,11 @@
 #include "runtime/child.h"
 #include "runtime/crew.h"
 #include "runtime/panic.h"
-#include "runtime/platform/clock.h"
-#include "runtime/platform/futex.h"
-#include "runtime/platform/where.h"
 #include "runtime/spare.h"
 #include "runtime/worker.h"
 #ifdef WF_SIM
 #include "runtime/platform/sim.h"
 #endif
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static struct {
     struct wf_lock lock;
