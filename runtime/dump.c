@@ -33,7 +33,7 @@ static const char *state_text(weft_task *t)
     case WF_TASK_PREPARED: return "prepared, not started";
     case WF_TASK_READY: return "ready";
     case WF_TASK_RUNNING: return "running";
-    case WF_TASK_BLOCKING: return "blocking, on the pool";
+    case WF_TASK_BLOCKING: return "blocking, on a lane";
     case WF_TASK_DONE: return "done, kept by its scope";
     case WF_TASK_WAITING: break;
     }

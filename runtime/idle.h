@@ -18,7 +18,7 @@
  *
  * The first task of a queue is told by looking at the queue's head after adding, without a fence in between: as
  * long as the addition is on its way out of the processor, a thief may fall asleep without having seen it. Those
- * are nanoseconds, the way to sleep is longer, and the lookout (worker.c) would find it: a fence per task is saved.
+ * are nanoseconds, the way to sleep is longer, and the lookout (lookout.h) would find it: a fence per task is saved.
  *
  * When all sleep there is nothing to watch, and the watchdog sleeps as well, in wf_idle_watch(). That needs no recipe,
  * for it is one word that says how many sleep and whether the watchdog does: its mark is set only while all sleep, and

@@ -232,7 +232,7 @@ WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft
     wf_context_switch_aside(&stack_of(t)->context, to);
 
     if (how != WF_LEFT_NOTHING) /* else it has stayed in this worker's queue, which nobody else takes from */
-        w = wf_worker_self(); /* perhaps another one, perhaps none: on a thread of the pool */
+        w = wf_worker_self(); /* perhaps another one, perhaps none: on a lane's thread */
     if (WF_LIKELY(w)) {
         arrive(w);
         wf_side_take(t->side);

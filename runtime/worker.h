@@ -271,7 +271,7 @@ static inline void wf_runtime_visit(weft_runtime *rt)
 
 static inline void wf_runtime_leave(weft_runtime *rt)
 {
-    wf_sub(&rt->visitors, 1, release); /* partner: run_worker's load; rt is not touched any more */
+    wf_sub(&rt->visitors, 1, release); /* partner: await_others' load (crew.c); rt is not touched any more */
 }
 
 /* Everything is done: let the workers go. */

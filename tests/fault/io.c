@@ -78,7 +78,7 @@ static int serve(void *arg)
         }
     }
     fail(&server->trouble, err);
-    int closed = weft_scope_close(&s);
+    int closed = fail(&server->trouble, weft_scope_close(&s)); /* one that found no stack could not say so itself */
     for (int i = 0; i < server->count; i++)
         weft_closep(&server->accepted[i].fd);
     return cause(&server->trouble, err ? err : closed);
@@ -111,7 +111,7 @@ static int be_client(void *arg)
         return fail(&server->trouble, fd);
     int err = talk(server, fd);
     weft_shutdown_write(fd);
-    int closed = weft_close(fd);
+    int closed = fail(&server->trouble, weft_close(fd));
     return err ? err : closed;
 }
 

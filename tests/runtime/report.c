@@ -272,7 +272,7 @@ static void check_dump(void)
     check_line(text, "sleeper", "waiting");
     check_line(text, "reader", "waiting for the kernel");
     check_line(text, "locker", "waiting, whatever happens");
-    check_line(text, "blocker", "blocking, on the pool");
+    check_line(text, "blocker", "blocking, on a lane");
     check_line(text, "finished", "done, kept by its scope");
     check_line(text, "sleep_for_ever", "prepared, not started");
     check_line(text, "return_zero", "ready");

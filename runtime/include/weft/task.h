@@ -54,7 +54,7 @@ WEFT_API int weft_yield(void);                /* [Tsc] to the back of this worke
  * nanosecond or two. 0, or why the caller should stop, which it only looks for when it gives way. */
 WEFT_API int weft_yield_if_due(void);
 
-/* [T--] Stay on this worker until the last unpin; pairs may nest. For code that keeps thread-local
+/* [T--] Stay on this worker until the last unpin; pairs may nest, 63 deep. For code that keeps thread-local
  * addresses over a suspension. It may still suspend; nobody can steal it meanwhile. */
 WEFT_API void weft_pin(void);
 WEFT_API void weft_unpin(void);
