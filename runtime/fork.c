@@ -106,13 +106,10 @@ void weft_fork_offer(weft_forks *forks)
     struct wf_forks *f = inside(forks);
     struct wf_worker *w = wf_worker_self();
     WF_REQUIRE(w, "a fork between weft_blocking_begin and weft_blocking_end");
-    if (wf_queue_any(&w->queue)) /* there is something to take */
-        return;
     wf_shared_store(&forks->wanted, 0, relaxed); /* X2 */
     wf_fence();
-    if (!wf_idle_any(&w->rt->idle))
+    if (wf_queue_any(&w->queue) || !wf_idle_any(&w->rt->idle)) /* there is something to take, or nobody to take it */
         return;
-    wf_shared_store(&forks->wanted, 1, relaxed);
     offer(w, wf_load(&w->current, relaxed), f);
 }
 

@@ -19,14 +19,14 @@
  * nothing to do, which ends by itself; else the parent waits for the task's end.
  *
  * Nobody offers unless it is wanted, so a fork that nobody takes costs some stores. A worker that is about to sleep
- * raises `wanted` in whoever runs; a task that has waited raises its own. At its next fork, unless its worker's queue
- * has something to take anyway, the task clears it and looks whether anybody sleeps or searches; if so it raises it
- * again and offers one.
+ * raises `wanted` in whoever runs; a task that has waited raises its own. At its next fork the task clears it and
+ * looks: if its worker's queue has nothing to take, and somebody sleeps or searches, it offers one. Where more of them
+ * do, the first to find something wakes the next (idle.h), who wishes anew.
  *
  * Ordering: X1 the fork task's exchange of `begun` <-> the parent's: one of them is first, and no more is asked of it.
  *              What the parent wrote comes with the task (queue.h); what the call wrote, with its end (task.c).
- *           X2 clearing wanted, fence, looking for sleepers <-> X3 going to sleep, fence (I3), raising wanted: either
- *              the sleeper is seen, or its wish stays. */
+ *           X2 clearing wanted, fence, looking at the queue and for sleepers <-> X3 taking what was in the queue, going
+ *              to sleep, fence (I3), raising wanted: either both are seen, or the wish stays. */
 #ifndef WF_FORK_H
 #define WF_FORK_H
 
