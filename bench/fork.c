@@ -1,7 +1,8 @@
 /* fork.c - what does a fork cost, and does a second worker pay for it?
  *
  *     fib      fib(36), a fork per call: nothing but forks. Held against the same function that calls itself, neither
- *              inlined nor turned into a loop: the least that a call can cost
+ *              inlined nor turned into a loop: the least that a call can cost; and two workers against two threads of
+ *              that function, each for itself
  *     skynet   a tree of ten branches each, six deep, whose 1,000,000 leaves are added up: many forks at once
  *     queens   all ways to place 12 queens: a fork per safe square, uneven work
  *     sum      weft_reduce over 50,000,000 small additions: a loop that is cut on demand
@@ -11,6 +12,8 @@
 #include "bench/fork_join.h"
 
 #include <weft.h>
+
+#include <pthread.h>
 
 enum { WAYS = 4, LEAVES = 1000000, SUM = 50000000 };
 
@@ -166,11 +169,34 @@ static void run_plain(unsigned workers, double *value)
     at[2] = bench_now_ns();
     want_queens = plain_queens(0, 0, 0, 0);
     at[3] = bench_now_ns();
-    want_sum = plain_sum(0, SUM);
+    int64_t to = SUM;
+    __asm__("" : "+r"(to)); /* else the compiler, which knows how many there are, adds up several at once */
+    want_sum = plain_sum(0, to);
     at[4] = bench_now_ns();
     for (int way = 0; way < WAYS; way++)
         value[way] = (double)(at[way + 1] - at[way]) / 1e6;
     value[0] *= 1e6 / fib_calls();
+}
+
+static void *call_plain_fib(void *ignored)
+{
+    (void)ignored;
+    check(plain_fib(fib_n) == want_fib, "the plain fib of a thread");
+    return NULL;
+}
+
+/* Each does it all. */
+static void run_threads(unsigned threads, double *value)
+{
+    pthread_t thread[threads];
+    int64_t began = bench_now_ns();
+    for (unsigned i = 0; i < threads; i++)
+        if (pthread_create(&thread[i], NULL, call_plain_fib, NULL) != 0)
+            bench_die("fork: no thread");
+    for (unsigned i = 0; i < threads; i++)
+        pthread_join(thread[i], NULL);
+    value[0] = (double)(bench_now_ns() - began) / threads / fib_calls();
+    value[1] = value[2] = value[3] = BENCH_NOT_MEASURED;
 }
 
 static int measure(void *arg)
@@ -214,6 +240,7 @@ int main(int argc, char **argv)
     const char *work = bench_command("fork %d", fib_n);
     struct bench_fork_join f = {
         .bench = "fork", .version = weft_version(), .metric = metric, .metrics = WAYS, .plain = run_plain, .weft = run,
+        .threads = run_threads,
         .rival = {{"peers/tbb_peer", work, true}, {"peers/rayon_peer", work, true}},
         .by_plain = 1.2, .by_1_worker = 0.53};
     bench_fork_join(&f, &o);

@@ -29,10 +29,29 @@ weft_forks *weft_forks_self(void)
     weft_task *t = wf_task_require("weft_forks_self");
     struct wf_forks *f = wf_forks_of(wf_load(&t->stack, relaxed));
     if (!f->open.newest)
-        f->open.newest = f->offered = &f->bottom;
+        f->open.newest = f->offered = wf_fork_listed(&f->bottom);
     if (!wf_forks_any(f))
         wf_shared_store(&f->open.wanted, 1, relaxed); /* a look, at the first fork */
     return &f->open;
+}
+
+/* ---- listing ---- */
+
+/* The task's, that runs on this stack. */
+void wf_forks_list(weft_task *t, struct wf_forks *f)
+{
+    weft_fork *newer = NULL;
+    void **pointer = &f->open.newest;
+    while (!wf_fork_is_listed(*pointer)) {
+        weft_fork *fork = *pointer;
+        *pointer = wf_fork_listed(fork);
+        fork->newer = newer;
+        fork->scope = t->inner;
+        fork->task = NULL;
+        newer = fork;
+        pointer = &fork->older;
+    }
+    wf_fork_at(*pointer)->newer = newer;
 }
 
 /* ---- offering ---- */
@@ -49,10 +68,19 @@ static int begin_elsewhere(void *arg)
     return 0;
 }
 
-/* Make a task of the oldest that is none. False: no memory, and it stays what it was. */
+/* The oldest that is no task; there is one. */
+static weft_fork *oldest(weft_task *self, struct wf_forks *f)
+{
+    weft_fork *offered = wf_fork_at(f->offered);
+    if (!offered->newer)
+        wf_forks_list(self, f);
+    return offered->newer;
+}
+
+/* Make a task of it. False: no memory, and it stays what it was. */
 static bool offer(struct wf_worker *w, weft_task *self, struct wf_forks *f)
 {
-    weft_fork *fork = f->offered->newer;
+    weft_fork *fork = oldest(self, f);
     struct wf_scope *s = fork->scope ? fork->scope : self->scope;
     void *side = wf_side_take(wf_side_of(&w->base));
     weft_task *t = wf_task_get(&w->rt->tasks, &w->tasks);
@@ -67,7 +95,7 @@ static bool offer(struct wf_worker *w, weft_task *self, struct wf_forks *f)
     wf_store(&offer_of(t)->begun, false, relaxed);
     offer_of(t)->refused = false;
     fork->task = t;
-    f->offered = fork;
+    f->offered = wf_fork_listed(fork);
     wf_scope_count_start(s, self);
     wf_worker_spawn(w, t);
     return true;
@@ -78,13 +106,10 @@ void weft_fork_offer(weft_forks *forks)
     struct wf_forks *f = inside(forks);
     struct wf_worker *w = wf_worker_self();
     WF_REQUIRE(w, "a fork between weft_blocking_begin and weft_blocking_end");
-    if (wf_queue_any(&w->queue)) /* there is something to take */
-        return;
     wf_shared_store(&forks->wanted, 0, relaxed); /* X2 */
     wf_fence();
-    if (!wf_idle_any(&w->rt->idle))
+    if (wf_queue_any(&w->queue) || !wf_idle_any(&w->rt->idle)) /* there is something to take, or nobody to take it */
         return;
-    wf_shared_store(&forks->wanted, 1, relaxed);
     offer(w, wf_load(&w->current, relaxed), f);
 }
 
@@ -130,10 +155,13 @@ static void wait_for(weft_task *self, weft_task *t)
 bool weft_fork_settle(weft_forks *forks, weft_fork *fork)
 {
     struct wf_forks *f = inside(forks);
-    WF_REQUIRE(forks->newest == fork, "a join of a fork that is not the latest");
+    WF_REQUIRE(forks->newest == wf_fork_listed(fork), "a join of a fork that is not the latest");
     forks->newest = fork->older;
-    f->offered = fork->older; /* those before it were offered before it */
+    wf_fork_at(fork->older)->newer = NULL;
     weft_task *t = fork->task;
+    if (!t)
+        return true;
+    f->offered = fork->older; /* those before it were offered before it */
     if (!wf_swap(&offer_of(t)->begun, true, relaxed)) /* X1 */
         return true;
     weft_task *self = wf_task_require("a join");

@@ -1,7 +1,14 @@
 /* fork.h - what a task has forked and not joined yet; the public half is in weft/fork.h.
  *
- *     bottom <-> fork <-> fork <-> fork <-> fork <-- newest
- *                          ^ offered           oldest first; all up to here are tasks, or were
+ *     bottom <-> fork <-> fork <-> fork <-- fork <-- fork <-- newest
+ *                 ^ offered         ^ listed            oldest first; all up to `offered` are tasks, or were
+ *
+ * A fork that is made and joined by its task alone is linked to the one before it and says whom to call, no more: two
+ * stores, and one that makes it the newest. The rest is filled in when somebody asks: all that are not listed yet are,
+ * from the newest down, and what points to a listed one points to the byte behind its first, be it `newest` or the next
+ * one's `older`. So one comparison at its join finds out that the fork is not simply the newest, and each is listed at
+ * most once. They are listed before one of them is offered, and when a scope is opened: all that are not listed were
+ * forked in the scope that is innermost now.
  *
  * It lies in the room at the top of the task's stack, so that it is where the stack is touched anyway, and so that any
  * thread may write `wanted` at any time: that memory stays as long as the runtime. The rest is the task's alone.
@@ -12,14 +19,14 @@
  * nothing to do, which ends by itself; else the parent waits for the task's end.
  *
  * Nobody offers unless it is wanted, so a fork that nobody takes costs some stores. A worker that is about to sleep
- * raises `wanted` in whoever runs; a task that has waited raises its own. At its next fork, unless its worker's queue
- * has something to take anyway, the task clears it and looks whether anybody sleeps or searches; if so it raises it
- * again and offers one.
+ * raises `wanted` in whoever runs; a task that has waited raises its own. At its next fork the task clears it and
+ * looks: if its worker's queue has nothing to take, and somebody sleeps or searches, it offers one. Where more of them
+ * do, the first to find something wakes the next (idle.h), who wishes anew.
  *
  * Ordering: X1 the fork task's exchange of `begun` <-> the parent's: one of them is first, and no more is asked of it.
  *              What the parent wrote comes with the task (queue.h); what the call wrote, with its end (task.c).
- *           X2 clearing wanted, fence, looking for sleepers <-> X3 going to sleep, fence (I3), raising wanted: either
- *              the sleeper is seen, or its wish stays. */
+ *           X2 clearing wanted, fence, looking at the queue and for sleepers <-> X3 taking what was in the queue, going
+ *              to sleep, fence (I3), raising wanted: either both are seen, or the wish stays. */
 #ifndef WF_FORK_H
 #define WF_FORK_H
 
@@ -29,7 +36,7 @@
 
 struct wf_forks {
     weft_forks open; /* first: what users point to */
-    weft_fork *offered;
+    void *offered;   /* as `newest` would point to it */
     weft_fork bottom;
 };
 _Static_assert(sizeof(struct wf_forks) <= WF_STACK_ROOM, "they fit the room at the top of a stack");
@@ -40,16 +47,50 @@ static inline struct wf_forks *wf_forks_of(struct wf_stack *s)
     return (struct wf_forks *)(void *)s->room;
 }
 
+/* How a listed fork is pointed to. */
+static inline void *wf_fork_listed(weft_fork *fork)
+{
+    return (char *)fork + 1;
+}
+
+static inline bool wf_fork_is_listed(const void *fork)
+{
+    return (uintptr_t)fork & 1;
+}
+
+/* ... and who it is, listed or not. */
+static inline weft_fork *wf_fork_at(void *fork)
+{
+    return (weft_fork *)(void *)((char *)fork - wf_fork_is_listed(fork));
+}
+
 /* Has it forked what it has not joined? */
 static inline bool wf_forks_any(struct wf_forks *f)
 {
-    return f->open.newest && f->open.newest != &f->bottom;
+    return f->open.newest && f->open.newest != wf_fork_listed(&f->bottom);
+}
+
+/* ... in s, which is its innermost scope? */
+static inline bool wf_forks_any_in(struct wf_forks *f, const struct wf_scope *s)
+{
+    void *newest = f->open.newest;
+    return wf_forks_any(f) && (!wf_fork_is_listed(newest) || wf_fork_at(newest)->scope == s);
 }
 
 /* ... of which nobody else knows? */
 static inline bool wf_forks_hidden(struct wf_forks *f)
 {
     return f->open.newest != f->offered;
+}
+
+void wf_forks_list(weft_task *t, struct wf_forks *f);
+
+/* [T--] t, the caller, is about to open a scope. */
+static inline void wf_forks_before_scope(weft_task *t)
+{
+    struct wf_forks *f = wf_forks_of(wf_load(&t->stack, relaxed));
+    if (wf_forks_any(f))
+        wf_forks_list(t, f);
 }
 
 void wf_forks_offer_all(weft_task *t, struct wf_forks *f);

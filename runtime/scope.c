@@ -24,17 +24,13 @@ void wf_scope_open_root(struct wf_scope *s)
     wf_store(&s->pending, WF_SCOPE_ROOT_TASKS, relaxed);
 }
 
-static struct wf_forks *forks_of(weft_task *t)
-{
-    return wf_forks_of(wf_load(&t->stack, relaxed));
-}
-
 void weft_scope_open(weft_scope *scope)
 {
     weft_task *t = wf_task_require("weft_scope_open");
     struct wf_scope *s = wf_scope_of(scope);
     WF_REQUIRE(t->inner != s, "weft_scope_open of a scope that is open");
     reset(s, t);
+    wf_forks_before_scope(t);
     if (!t->listed)
         wf_scope_list(t);
     /* Under the lock: a stop that comes later finds s in the chain, one that came before is inherited. */
@@ -43,7 +39,6 @@ void weft_scope_open(weft_scope *scope)
     wf_store(&s->stop, wf_scope_stop_reason(t), relaxed);
     t->inner = s;
     wf_unlock(&t->lock);
-    forks_of(t)->open.scope = s;
 }
 
 bool wf_scope_count_ends(struct wf_scope *s, int64_t n)
@@ -99,10 +94,8 @@ int weft_scope_close(weft_scope *scope)
     weft_task *t = wf_task_require("weft_scope_close");
     WF_REQUIRE(s->open && s->opener == t, "scope closed by a task that did not open it, or twice");
     WF_REQUIRE(t->inner == s, "scope closed while a scope inside it is open");
-    struct wf_forks *forks = forks_of(t);
-    WF_REQUIRE(!wf_forks_any(forks) || forks->open.newest->scope != s,
+    WF_REQUIRE(!wf_forks_any_in(wf_forks_of(wf_load(&t->stack, relaxed)), s),
                "scope closed before what was forked in it was joined");
-    forks->open.scope = s->outer;
     join(s);
     wf_timer_cancel(&s->deadline);
     wf_lock(&t->lock);

@@ -6,7 +6,8 @@
  *
  * What must hold: the call is made once, by the one or the other; the parent sees what it wrote, and nobody touches the
  * fork any more once it is joined; the task's memory goes back once; a stop of the parent reaches a call that waits
- * elsewhere; and a worker that fell asleep after it saw nothing is asked for, or its wish still stands. */
+ * elsewhere; and a worker that fell asleep after it saw nothing is asked for, or its wish still stands, though it may
+ * have taken what was in the queue a moment ago. */
 #include "tests/model/tasks.h"
 
 #include "runtime/fork.c"
@@ -230,3 +231,21 @@ static void finish_wish(void)
 }
 
 MODEL(fork_wish, .setup = setup_awake, .threads = {fork_twice, fall_asleep}, .finish = finish_wish, .bound = 3)
+
+/* As a thief's last look at the queue has it (Q3); what lay there is no matter here. */
+
+static void setup_queued(void)
+{
+    setup_awake();
+    wf_store(&worker[1].queue.tail, 1, relaxed);
+}
+
+static void take_and_fall_asleep(void)
+{
+    uint32_t head = 0;
+    model_check(wf_cas(&worker[1].queue.head, &head, 1u, release));
+    fall_asleep();
+}
+
+MODEL(fork_wish_of_thief, .setup = setup_queued, .threads = {fork_twice, take_and_fall_asleep}, .finish = finish_wish,
+      .bound = 3)

@@ -55,6 +55,11 @@ int weft_go_at(weft_scope *s, weft_fn fn, void *arg, const char *site)
     model_fail("nobody gathers here: %p %p %p %s", (void *)s, (void *)(uintptr_t)fn, arg, site);
 }
 
+void wf_forks_list(weft_task *t, struct wf_forks *f)
+{
+    model_fail("nobody forks here: %p %p", (void *)t, (void *)f);
+}
+
 const char *wf_task_name(const weft_task *t)
 {
     model_fail("no task here is held: %p", (const void *)t);

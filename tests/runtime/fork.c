@@ -303,6 +303,36 @@ TEST(fork, may_be_one_of_a_thousand)
     with_workers(fork_many, NULL);
 }
 
+/* ---- what the runtime has looked at already ---- */
+
+/* Opening a scope is such a look: at all there are, at some of them again, at none. */
+static int open_scopes_between(void *arg)
+{
+    static struct one_fork f[MANY];
+    weft_forks *forks = weft_forks_self();
+    (void)arg;
+    for (int i = 0; i < MANY; i++) {
+        one_fork(forks, &f[i], i);
+        if (i % 3 == 1) {
+            WEFT_SCOPE(s);
+            CHECK_EQ(one_join(forks, &f[i]), i);
+            one_fork(forks, &f[i], -i);
+            CHECK_EQ(one_join(forks, &f[i]), -i);
+            CHECK_EQ(weft_scope_close(&s), 0);
+            one_fork(forks, &f[i], i);
+        }
+    }
+    CHECK_EQ(weft_sleep(WEFT_USEC), 0);
+    for (int i = MANY - 1; i >= 0; i--)
+        CHECK_EQ(one_join(forks, &f[i]), i);
+    return 0;
+}
+
+TEST(fork, may_be_joined_in_a_scope_opened_after_it)
+{
+    with_workers(open_scopes_between, NULL);
+}
+
 /* ---- stops ---- */
 
 static int wait_for_stop(weft_forks *forks, weft_event *begun);
@@ -368,6 +398,30 @@ static int fork_outside_a_scope(void *arg)
 TEST(fork, is_not_stopped_with_a_scope_opened_after_it)
 {
     with_workers(fork_outside_a_scope, NULL);
+}
+
+/* The fork's memory is used again, for one that is forked inside. */
+static int fork_again_in_a_scope(void *arg)
+{
+    weft_event begun = {0};
+    struct wait_for_stop_fork f;
+    struct one_fork *early = (struct one_fork *)(void *)&f;
+    weft_forks *forks = weft_forks_self();
+    (void)arg;
+    one_fork(forks, early, 1);
+    WEFT_SCOPE(s);
+    CHECK_EQ(one_join(forks, early), 1);
+    wait_for_stop_fork(forks, &f, &begun);
+    CHECK_EQ(weft_event_wait(&begun), 0);
+    weft_scope_cancel(&s);
+    CHECK_EQ(wait_for_stop_join(forks, &f), -ECANCELED);
+    weft_scope_close(&s);
+    return 0;
+}
+
+TEST(fork, belongs_to_its_own_scope_in_the_memory_of_another)
+{
+    with_workers(fork_again_in_a_scope, NULL);
 }
 
 static int join_what_waits(void *begun)

@@ -46,15 +46,14 @@ struct weft_fork_how {
 };
 
 struct weft_fork {
-    weft_fork *newer, *older;
+    void *older; /* what `newest` was before */
     const struct weft_fork_how *how;
-    void *scope; /* the innermost when it was forked */
-    void *task;  /* NULL: nobody but its task knows of it */
+    weft_fork *newer; /* from here on only if it is listed: runtime/fork.h */
+    void *scope, *task;
 };
 
 struct weft_forks {
-    weft_fork *newest;
-    void *scope;          /* the innermost now */
+    void *newest;         /* the latest fork; if it is listed, the byte behind its first */
     unsigned char wanted; /* somebody has nothing to do */
 };
 
@@ -78,8 +77,8 @@ typedef void (*weft_reduce_join)(void *into, const void *right, void *ctx);
 WEFT_API void weft_reduce(weft_forks *forks, int64_t from, int64_t to, void *sum, size_t size, weft_reduce_fn body,
                           weft_reduce_join join, void *ctx);
 
-/* [T--] What WEFT_FORKABLE's functions do when somebody has nothing to do, and when somebody may have taken the fork:
- * true if the caller has to call it. */
+/* [T--] What WEFT_FORKABLE's functions do when somebody has nothing to do, and when the fork is listed: true if the
+ * caller has to call it. */
 WEFT_API void weft_fork_offer(weft_forks *forks);
 WEFT_API bool weft_fork_settle(weft_forks *forks, weft_fork *fork);
 
@@ -87,12 +86,8 @@ WEFT_END
 
 static inline void weft_fork_push(weft_forks *forks, weft_fork *fork, const struct weft_fork_how *how)
 {
-    weft_fork *older = forks->newest;
-    fork->older = older;
+    fork->older = forks->newest;
     fork->how = how;
-    fork->scope = forks->scope;
-    fork->task = NULL;
-    older->newer = fork;
     forks->newest = fork;
     if (__builtin_expect(__atomic_load_n(&forks->wanted, __ATOMIC_RELAXED), 0))
         weft_fork_offer(forks);
@@ -101,7 +96,7 @@ static inline void weft_fork_push(weft_forks *forks, weft_fork *fork, const stru
 /* True: the caller has to call it. */
 static inline bool weft_fork_pop(weft_forks *forks, weft_fork *fork)
 {
-    if (__builtin_expect(fork->task != NULL || forks->newest != fork, 0))
+    if (__builtin_expect(forks->newest != fork, 0))
         return weft_fork_settle(forks, fork);
     forks->newest = fork->older;
     return true;
