@@ -46,6 +46,12 @@ static inline bool stall_is_peer(const struct stall_contender *c)
     return strncmp(c->command, "peers/", 6) == 0;
 }
 
+/* A limit is there for what is offloaded, and for nobody computing: on the spot it has nothing to offer. */
+static inline bool stall_takes_part(const struct stall_contender *c, const struct stall_scene *s)
+{
+    return strncmp(c->command, "limits/", 7) != 0 || s->load <= 0 || s->away;
+}
+
 extern const struct bench_metric stall_metric[STALL_METRICS];
 
 /* stall_report.c: every figure, the ratios that have bars, and a table of each scene. */
