@@ -5,7 +5,7 @@
 #include "bench/server.h"
 #include "bench/stall_schedule.h"
 
-enum { STALL_SERVERS_MAX = 12, STALL_SCENES_MAX = 16, STALL_WORKERS = 2 };
+enum { STALL_SERVERS_MAX = 14, STALL_SCENES_MAX = 16, STALL_WORKERS = 2 };
 #define STALL_WITHOUT_RESCUE "weft-no-rescue"
 
 enum stall_metric {
