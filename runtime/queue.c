@@ -189,6 +189,30 @@ static uint32_t half(uint32_t n, uint32_t max)
     return n < max ? n : max;
 }
 
+/* The ring's first if it has run before, or NULL. A task gets its stack before it comes here; but what is looked at is
+ * perhaps on its way already. */
+static weft_task *first_begun(struct wf_queue *q, uint32_t head)
+{
+    uint32_t tail = wf_load(&q->tail, acquire);        /* Q2 */
+    struct wf_ring *ring = wf_load(&q->ring, acquire); /* Q7: after the tail, so it has what that counts */
+    weft_task *t = tail - head - 1 <= ring->mask ? wf_load(wf_ring_at(ring, head), relaxed) : NULL;
+    return t && wf_load(&t->stack, relaxed) ? t : NULL;
+}
+
+bool wf_queue_any_begun(struct wf_queue *q)
+{
+    return first_begun(q, wf_load(&q->head, relaxed));
+}
+
+weft_task *wf_queue_steal_begun(struct wf_queue *q)
+{
+    uint32_t head = wf_load(&q->head, relaxed);
+    for (weft_task *t; (t = first_begun(q, head));)
+        if (wf_cas(&q->head, &head, head + 1, release)) /* Q3; kept: see Q4. It was the first, so that was true of it */
+            return t;
+    return NULL;
+}
+
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
 {
     uint32_t to_tail = wf_load(&to->tail, relaxed); /* our own */

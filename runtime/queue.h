@@ -194,6 +194,12 @@ static inline bool wf_queue_any(struct wf_queue *q)
  * greatest of. Returns one task to run, or NULL. With a max of 1 nothing is moved, and `to` may hold what it will. */
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
+/* Any thread. Take the first of the ring if it has run before, else NULL. */
+weft_task *wf_queue_steal_begun(struct wf_queue *q);
+
+/* Any thread. Would that find one? A look, no promise. */
+bool wf_queue_any_begun(struct wf_queue *q);
+
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */
 static inline weft_task *wf_queue_slot(struct wf_queue *q, weft_task *t)
 {

@@ -41,19 +41,13 @@ void wf_worker_spawn(struct wf_worker *w, weft_task *t)
     wf_side_take(side);
 }
 
-/* By whoever makes it run, on whose side is the same: its own writes come before, and after it runs again. */
-WF_STEP bool is_pinned(const weft_task *t)
-{
-    return t->pins > 0;
-}
-
 void wf_worker_deliver(struct wf_worker *w, weft_task *t)
 {
     wf_child_refuse("waking a task");
     weft_runtime *rt = w->rt;
     wf_store(&t->state, WF_TASK_READY, relaxed);
     wf_side_give(&t->fn);
-    bool pinned = is_pinned(t); /* once pushed, t is somebody else's */
+    bool pinned = wf_worker_is_pinned(t); /* once pushed, t is somebody else's */
     wf_runtime_visit(rt);
     wf_inbox_push(pinned ? &w->pinned_inbox : &w->inbox, t);
     wf_driver_wake(w->driver);
@@ -65,13 +59,13 @@ void wf_worker_deliver(struct wf_worker *w, weft_task *t)
 void wf_worker_ready(weft_task *t)
 {
     struct wf_worker *w = wf_worker_self(), *home = wf_load(&t->home, relaxed);
-    if (!w || w->rt != home->rt || (is_pinned(t) && w != home)) {
+    if (!w || w->rt != home->rt || (wf_worker_is_pinned(t) && w != home)) {
         wf_worker_deliver(home, t);
         return;
     }
     wf_store(&t->state, WF_TASK_READY, relaxed);
     void *side = wf_side_take(wf_side_of(&w->base));
-    if (is_pinned(t)) {
+    if (wf_worker_is_pinned(t)) {
         wf_worker_append_pinned(w, t);
     } else if (w->collecting) {
         wf_worker_append(w, t); /* whoever collects wakes others once, at the end */

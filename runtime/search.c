@@ -41,6 +41,11 @@ static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
     }
 }
 
+static weft_task *take_from(struct wf_worker *w, struct wf_worker *v, uint32_t max)
+{
+    return wf_spare_may_begin(w) ? wf_queue_steal(&v->queue, &w->queue, max) : wf_queue_steal_begun(&v->queue);
+}
+
 /* Of what lies in v's queue half, and all that has just reached it: behind what lies in ours. */
 static void take_share(struct wf_worker *w, struct wf_worker *v)
 {
@@ -50,7 +55,7 @@ static void take_share(struct wf_worker *w, struct wf_worker *v)
         wf_queue_push(&w->queue, t);
     if (wf_inbox_any(&v->inbox))
         take_inbox(w, &v->inbox);
-    while (taken < share && taken < WF_QUEUE_MOVED && (t = wf_queue_steal(&v->queue, &w->queue, 1))) {
+    while (taken < share && taken < WF_QUEUE_MOVED && (t = take_from(w, v, 1))) {
         wf_queue_push(&w->queue, t);
         taken++;
     }
@@ -106,7 +111,7 @@ static void look_outside(struct wf_worker *w)
 
 static weft_task *steal_from(struct wf_worker *w, struct wf_worker *v, bool slot_too)
 {
-    weft_task *t = wf_queue_steal(&v->queue, &w->queue, w->pause_ns ? 1 : WF_QUEUE_MOVED);
+    weft_task *t = take_from(w, v, w->pause_ns ? 1 : WF_QUEUE_MOVED);
     if (!t && wf_inbox_any(&v->inbox)) {
         take_inbox(w, &v->inbox);
         t = wf_queue_pop(&w->queue);

@@ -65,11 +65,11 @@ static int start(weft_runtime *rt, struct wf_worker *w)
     return err;
 }
 
-static void make(weft_runtime *rt, unsigned index, int64_t now)
+static void make(weft_runtime *rt, unsigned index, enum wf_duty duty, int64_t now)
 {
     struct wf_worker *w = &rt->workers[index];
     int err = wf_crew_init_worker(rt, index, NULL);
-    wf_store(&w->on_duty, true, relaxed); /* its thread begins after that */
+    wf_store(&w->duty, duty, relaxed); /* its thread begins after that */
     if (!err)
         err = start(rt, w);
     if (!err)
@@ -77,7 +77,7 @@ static void make(weft_runtime *rt, unsigned index, int64_t now)
     wf_queue_close(&w->queue);
     rt->spares.again_ns = now + AGAIN_NS;
     if (!rt->spares.told)
-        wf_warn("all workers are blocked, and a spare one cannot be had (%s): their tasks wait", weft_strerror(err));
+        wf_warn("all workers stand still, and a spare one cannot be had (%s): their tasks wait", weft_strerror(err));
     rt->spares.told = true;
 }
 
@@ -86,44 +86,72 @@ static void make(weft_runtime *rt, unsigned index, int64_t now)
 static struct wf_worker *find_on_standby(weft_runtime *rt)
 {
     for (unsigned i = rt->worker_count; i < wf_load(&rt->present, relaxed); i++)
-        if (!wf_load(&rt->workers[i].on_duty, relaxed))
+        if (!wf_spare_is_on_duty(&rt->workers[i]))
             return &rt->workers[i];
     return NULL;
 }
 
-static void call_one(weft_runtime *rt, int64_t now)
+/* Those that have come may begin things, too. One that leaves at this moment is not kept. */
+static void extend(weft_runtime *rt)
+{
+    for (unsigned i = rt->worker_count; i < wf_load(&rt->present, relaxed); i++) {
+        enum wf_duty before = WF_DUTY_GO_ON;
+        wf_cas(&rt->workers[i].duty, &before, WF_DUTY_ALL, relaxed);
+    }
+}
+
+/* Something of w's that a spare would go on with. */
+static bool has_waiting(struct wf_worker *w, int64_t now)
+{
+    return wf_load(&w->queue.slot, relaxed) || wf_queue_any_begun(&w->queue) || wf_inbox_any(&w->inbox) ||
+           wf_wheel_next(&w->wheel) <= now || wf_driver_due(w->driver);
+}
+
+static bool is_wanted(weft_runtime *rt, enum wf_duty duty, int64_t now)
+{
+    bool wanted = duty == WF_DUTY_ALL;
+    for (unsigned i = 0; !wanted && i < wf_load(&rt->present, relaxed); i++)
+        wanted = wf_spare_takes_part(&rt->workers[i]) && has_waiting(&rt->workers[i], now);
+    return wanted;
+}
+
+static void call_one(weft_runtime *rt, enum wf_duty duty, int64_t now)
 {
     struct wf_worker *w = find_on_standby(rt);
     unsigned n = wf_load(&rt->present, relaxed);
     for (unsigned i = 0; i < rt->worker_count; i++)
-        wf_store(&rt->workers[i].blocked_seq, wf_load(&rt->workers[i].run_seq, relaxed), relaxed);
+        wf_store(&rt->workers[i].stood_seq, wf_load(&rt->workers[i].run_seq, relaxed), relaxed);
+    if (duty == WF_DUTY_ALL)
+        extend(rt);
     if (w) {
         WF_COUNT(rt->spares.calls);
-        wf_store(&w->on_duty, true, relaxed);
+        wf_store(&w->duty, duty, relaxed);
         wf_driver_wake(w->driver);
     } else if (n < rt->worker_count + wf_spares_max(rt->worker_count) && now >= rt->spares.again_ns) {
         WF_COUNT(rt->spares.calls);
-        make(rt, n, now);
+        make(rt, n, duty, now);
     }
 }
 
-void wf_spares_call(weft_runtime *rt, int64_t now)
+bool wf_spares_call(weft_runtime *rt, enum wf_duty duty, int64_t now)
 {
     wf_lock(&rt->spares.lock);
     bool all_are_up = wf_load(&rt->started, acquire) >= rt->worker_count; /* kept: for their drivers */
-    if (all_are_up && !wf_load(&rt->stopping, relaxed))
-        call_one(rt, now);
+    bool wanted = all_are_up && !wf_load(&rt->stopping, relaxed) && is_wanted(rt, duty, now);
+    if (wanted)
+        call_one(rt, duty, now);
     wf_unlock(&rt->spares.lock);
+    return wanted;
 }
 
 /* ---- by a spare ---- */
 
 static bool is_back(struct wf_worker *v)
 {
-    return !wf_load(&v->current, relaxed) || wf_load(&v->run_seq, relaxed) != wf_load(&v->blocked_seq, relaxed);
+    return !wf_load(&v->current, relaxed) || wf_load(&v->run_seq, relaxed) != wf_load(&v->stood_seq, relaxed);
 }
 
-/* One that is not blocked. NULL: all are. */
+/* One that does not stand still any more. NULL: all do. */
 static struct wf_worker *find_one_back(weft_runtime *rt)
 {
     for (unsigned i = 0; i < rt->worker_count; i++)
@@ -136,7 +164,7 @@ static void look_for_relief(struct wf_worker *w)
 {
     if (!wf_spare_is_on_duty(w) || !find_one_back(w->rt))
         return;
-    wf_store(&w->on_duty, false, relaxed); /* called again at this moment: the watchdog will look again */
+    wf_store(&w->duty, WF_DUTY_NONE, relaxed); /* called again at this moment: the watchdog will look again */
     wf_lookout_resign(w);
     wf_worker_wake_one(w); /* somebody else is to look out */
 }
@@ -146,7 +174,7 @@ weft_task *wf_spare_look(struct wf_worker *w, weft_task *t)
     look_for_relief(w);
     if (!t || wf_spare_is_on_duty(w))
         return t;
-    struct wf_worker *v = t->pins ? NULL : find_one_back(w->rt);
+    struct wf_worker *v = wf_worker_is_pinned(t) ? NULL : find_one_back(w->rt);
     if (v) {
         wf_worker_deliver(v, t);
         return NULL;

@@ -1,10 +1,16 @@
-/* spare.h - a worker that comes when all others are blocked, and goes when one is back.
+/* spare.h - a worker that comes when all others stand still, and goes when one is back.
  *
- * A task that is blocked in a system call takes its worker along. As long as one worker is left, it does what the
- * others cannot (lookout.h). When none is, the watchdog calls a spare: a worker as any other, with a thread, a ring and
- * a queue of its own, and a number behind theirs. It takes from all queues and inboxes, serves all rings and wheels,
- * and runs what becomes ready. There are as many as there are workers, so that one which is blocked itself has
- * successors; none for a single worker, whose tasks shall run on one thread. A spare is made when it is first needed.
+ * A task that is blocked in a system call, or computes, takes its worker along. As long as one worker is left, it does
+ * what the others cannot (lookout.h). When none is, the watchdog calls a spare: a worker as any other, with a thread, a
+ * ring and a queue of its own, and a number behind theirs. It takes from all queues and inboxes, serves all rings and
+ * wheels, and runs what becomes ready. There are as many as there are workers, so that one which stands still itself
+ * has successors; none for a single worker, whose tasks shall run on one thread. A spare is made when it is first
+ * needed.
+ *
+ * If all are blocked there is a CPU for it, and it does whatever a worker does. If not all are, those that compute have
+ * the CPUs that the program wanted to use, and a spare is one more: it is called only if something waits that has begun
+ * already, and begins nothing that lies in others' queues. So it keeps connections and timers alive, and does not
+ * become the worker that a program with enough to compute never asked for.
  *
  * Once a worker is back, spares stand by, and do so to the end: what their tasks have asked of the kernel belongs to
  * their threads. On standby a spare takes nothing from others; what reaches it by its ring, wheel or inbox it passes
@@ -26,8 +32,8 @@
 /* How many there may be of that many workers. */
 unsigned wf_spares_max(unsigned workers);
 
-/* By the watchdog, to whom all seem blocked: call one more, or make it. */
-void wf_spares_call(weft_runtime *rt, int64_t now);
+/* By the watchdog, to whom all seem to stand still: call one more, or make it. False: there is nothing to do for it. */
+bool wf_spares_call(weft_runtime *rt, enum wf_duty duty, int64_t now);
 
 /* How many workers there are, spares included: it only grows; and how many there will ever be, after `stopping`. */
 static inline unsigned wf_spares_present(weft_runtime *rt)
@@ -43,13 +49,19 @@ void wf_spare_has_come(struct wf_worker *w, int err);
 
 static inline bool wf_spare_is_on_duty(struct wf_worker *w)
 {
-    return wf_load(&w->on_duty, relaxed);
+    return wf_load(&w->duty, relaxed) != WF_DUTY_NONE;
 }
 
 /* May w take from others? Else it is a spare on standby. */
 static inline bool wf_spare_takes_part(struct wf_worker *w)
 {
     return !w->spare || wf_spare_is_on_duty(w);
+}
+
+/* ... also what nobody has begun? */
+static inline bool wf_spare_may_begin(struct wf_worker *w)
+{
+    return !w->spare || wf_load(&w->duty, relaxed) == WF_DUTY_ALL;
 }
 
 /* By a spare, which looks whether it is still needed: t, or NULL, which it may run. It has passed on what not. */

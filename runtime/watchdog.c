@@ -26,6 +26,10 @@ enum { LOOKS_PER_LIMIT = 4 };
 static const int64_t LIMIT_DEFAULT_NS = SLOWNESS * WEFT_SEC, LATE_MAX_NS = 50 * WEFT_MSEC;
 static const int64_t PACE_BUSY_NS = 2 * WEFT_MSEC, PACE_MAX_NS = 4 * WEFT_MSEC, PACE_OF_ONE_NS = 50 * WEFT_MSEC;
 
+/* Where all have stood still and something waited, that will happen again. */
+static const int64_t PACE_WARY_NS = WEFT_MSEC, WARY_NS = WEFT_SEC;
+
+
 /* Who is blocked gets less CPU time than this between two looks. */
 static const int64_t BLOCKED_CPU_NS = 100 * WEFT_USEC;
 
@@ -91,6 +95,15 @@ static bool are_blocked(weft_runtime *rt)
     return all;
 }
 
+/* Does everybody compute, or is blocked? */
+static bool do_stand_still(weft_runtime *rt, int64_t now)
+{
+    bool all = true;
+    for (unsigned i = 0; all && i < wf_spares_present(rt); i++)
+        all = !wf_spare_takes_part(&rt->workers[i]) || wf_lookout_stands_still(&rt->workers[i], now);
+    return all;
+}
+
 /* If nobody is without work, nobody but us looks out for who cannot. */
 static void look_out(weft_runtime *rt, int64_t now)
 {
@@ -98,10 +111,11 @@ static void look_out(weft_runtime *rt, int64_t now)
     d->pace_ns = d->pace_max_ns;
     if (rt->worker_count == 1 || rt->config.no_rescue || wf_idle_asleep(&rt->idle))
         return;
-    d->pace_ns = smaller(PACE_BUSY_NS, d->pace_max_ns);
     wf_lookout_mark(rt, now);
-    if (are_blocked(rt))
-        wf_spares_call(rt, now);
+    bool blocked = are_blocked(rt);
+    if ((blocked || do_stand_still(rt, now)) && wf_spares_call(rt, blocked ? WF_DUTY_ALL : WF_DUTY_GO_ON, now))
+        d->wary_until_ns = now + WARY_NS;
+    d->pace_ns = smaller(now < d->wary_until_ns ? PACE_WARY_NS : PACE_BUSY_NS, d->pace_max_ns);
 }
 
 /* ---- all of them ---- */

@@ -9,8 +9,8 @@
  * long as the limit. Then every task waits for another, or for a thread that weft knows nothing of. Nobody has asked
  * for that if the limit is the default; then it is said only if there is no such thread.
  *
- * While all workers are awake it is the lookout (lookout.h), and if all are blocked it calls a spare (spare.h): so it
- * looks every 2 to 4 ms.
+ * While all workers are awake it is the lookout (lookout.h), and if all stand still it calls a spare (spare.h): so it
+ * looks every 2 to 4 ms, and every millisecond for a while after it has called one.
  *
  * While all workers sleep, and that is not to be timed, it sleeps as well, with no end: whoever wakes wakes it
  * (idle.h). But not at once: what wakes every few milliseconds need not wake the watchdog, too.
@@ -45,6 +45,7 @@ struct wf_watchdog {
     int64_t pace_ns;               /* the same, for now; by its thread: */
     bool by_default;               /* nobody has asked for it; constant */
     int64_t next_ns;               /* the next look */
+    int64_t wary_until_ns;         /* a spare has been called lately */
     uint64_t runs;                 /* how many times tasks had been run at the last one */
     unsigned calm;                 /* for how many looks that has been so */
     bool quiet, quiet_told;        /* nothing could go on then ... */

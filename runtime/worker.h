@@ -42,6 +42,13 @@ enum wf_rest {
     WF_REST_QUIET  /* nothing under way will end it */
 };
 
+/* What a spare is there for: spare.h. */
+enum wf_duty {
+    WF_DUTY_NONE,  /* on standby */
+    WF_DUTY_GO_ON, /* with what has begun */
+    WF_DUTY_ALL
+};
+
 struct wf_worker {
     /* By the worker alone. */
     weft_runtime *rt;                     /* constant */
@@ -84,9 +91,9 @@ struct wf_worker {
     WF_ATOMIC(uint64_t) runs, switches, steals, parks, spills, restores; /* figures: written by the worker */
     WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
     WF_ATOMIC(enum wf_rest) rest;                /* written by the worker */
-    WF_ATOMIC(uint64_t) blocked_seq;             /* run_seq when all were blocked the last time: by the watchdog */
     WF_ATOMIC(bool) napping;                     /* and collects what is gathered in lanes then (lane.c): by itself */
-    WF_ATOMIC(bool) on_duty;                     /* a spare's: set by the watchdog, taken back by the spare */
+    WF_ATOMIC(uint64_t) stood_seq;               /* run_seq when all stood still the last time: by the watchdog */
+    WF_ATOMIC(enum wf_duty) duty;                /* a spare's: given by the watchdog, taken back by the spare */
     WF_ATOMIC(int) thread_id;                    /* as wf_where_look() wants it; written before it runs anything */
     struct wf_driver *driver;                    /* constant while the runtime runs */
     struct wf_inbox inbox;                       /* from other threads; whoever is idle may empty it */
@@ -224,6 +231,13 @@ void wf_worker_leave_for_pool(weft_task *t);
 
 /* And back, on that thread. Suspends, and returns on a worker. */
 void wf_worker_return_from_pool(weft_task *t);
+
+/* By whoever has t in hand and makes it run, on whose side is the same: its own writes come before, and after it runs
+ * again. */
+static inline WF_UNOBSERVED bool wf_worker_is_pinned(const weft_task *t)
+{
+    return t->pins > 0;
+}
 
 /* A task that waited may run again. Any thread. */
 void wf_worker_ready(weft_task *t);

@@ -30,6 +30,9 @@
 #include <string.h>
 #include <weft/select.h>
 
+/* The steps of a call stand in it: as calls of their own they took an eighth of its time. */
+#define IN_PLACE static inline __attribute__((always_inline))
+
 struct weft_chan {
     size_t item_size, capacity; /* constant */
     struct wf_lock lock;        /* for all below */
@@ -98,7 +101,7 @@ static void *slot(weft_chan *c, size_t n)
 }
 
 /* Under the lock: send without waiting. 0, -EPIPE, -EAGAIN; *ret: whom to let go after unlocking. */
-static int put(weft_chan *c, const void *item, weft_waiter **ret)
+IN_PLACE int put(weft_chan *c, const void *item, weft_waiter **ret)
 {
     if (c->closed)
         return -EPIPE;
@@ -116,7 +119,7 @@ static int put(weft_chan *c, const void *item, weft_waiter **ret)
 }
 
 /* Under the lock: receive without waiting. The same results. */
-static int take(weft_chan *c, void *item, weft_waiter **ret)
+IN_PLACE int take(weft_chan *c, void *item, weft_waiter **ret)
 {
     if (c->count == 0) {
         weft_waiter *sender = wf_waiters_claim(&c->senders); /* Only with capacity 0 is there one. */
@@ -139,7 +142,7 @@ static int take(weft_chan *c, void *item, weft_waiter **ret)
 }
 
 /* Unlocks; what remains to be done after put or take. */
-static int done(weft_chan *c, weft_waiter *partner, int result)
+IN_PLACE int done(weft_chan *c, weft_waiter *partner, int result)
 {
     wf_unlock(&c->lock);
     if (partner)
@@ -154,7 +157,7 @@ int weft_chan_send_n(weft_chan *c, const void *item, size_t size)
     if (err)
         return err;
     weft_waiter *partner = NULL;
-    wf_lock(&c->lock);
+    wf_lock_patiently(&c->lock);
     err = put(c, item, &partner);
     if (err == -EAGAIN)
         return wf_waiters_wait(&c->senders, &c->lock, (void *)item, WF_WAIT_STOPPABLE);
@@ -168,7 +171,7 @@ int weft_chan_recv_n(weft_chan *c, void *item, size_t size)
     if (err)
         return err;
     weft_waiter *partner = NULL;
-    wf_lock(&c->lock);
+    wf_lock_patiently(&c->lock);
     err = take(c, item, &partner);
     if (err == -EAGAIN)
         return wf_waiters_wait(&c->receivers, &c->lock, item, WF_WAIT_STOPPABLE);
@@ -179,7 +182,7 @@ int weft_chan_try_send(weft_chan *c, const void *item, size_t size)
 {
     check_size(c, size);
     weft_waiter *partner = NULL;
-    wf_lock(&c->lock);
+    wf_lock_patiently(&c->lock);
     int err = put(c, item, &partner);
     return done(c, partner, err);
 }
@@ -188,7 +191,7 @@ int weft_chan_try_recv(weft_chan *c, void *item, size_t size)
 {
     check_size(c, size);
     weft_waiter *partner = NULL;
-    wf_lock(&c->lock);
+    wf_lock_patiently(&c->lock);
     int err = take(c, item, &partner);
     return done(c, partner, err);
 }
@@ -215,7 +218,7 @@ static bool send_enqueue(weft_case *c, weft_waiter *w)
 {
     weft_chan *chan = c->on;
     w->item = c->item;
-    wf_lock(&chan->lock);
+    wf_lock_patiently(&chan->lock);
     bool waits = !chan->closed && chan->count == chan->capacity && !wf_waiters_others(&chan->receivers, w->wait);
     if (waits)
         wf_waiters_push(&chan->senders, w);
@@ -227,7 +230,7 @@ static bool recv_enqueue(weft_case *c, weft_waiter *w)
 {
     weft_chan *chan = c->on;
     w->item = c->item;
-    wf_lock(&chan->lock);
+    wf_lock_patiently(&chan->lock);
     bool waits = !chan->closed && chan->count == 0 && !wf_waiters_others(&chan->senders, w->wait);
     if (waits)
         wf_waiters_push(&chan->receivers, w);
@@ -237,7 +240,7 @@ static bool recv_enqueue(weft_case *c, weft_waiter *w)
 
 static bool remove_from(weft_chan *c, struct wf_waiters *l, weft_waiter *w)
 {
-    wf_lock(&c->lock);
+    wf_lock_patiently(&c->lock);
     bool removed = wf_waiters_remove(l, w);
     wf_unlock(&c->lock);
     return removed;

@@ -26,6 +26,7 @@ struct wf_lock {
 extern WF_ATOMIC(uint32_t) wf_lock_care;
 
 void wf_lock_slow(struct wf_lock *l);
+void wf_lock_patient_slow(struct wf_lock *l);
 void wf_unlock_slow(struct wf_lock *l); /* l may be gone */
 
 static inline bool wf_trylock(struct wf_lock *l)
@@ -34,11 +35,24 @@ static inline bool wf_trylock(struct wf_lock *l)
     return wf_load(&l->word, relaxed) == 0 && wf_cas(&l->word, &free, 1u, acquire); /* L2 */
 }
 
-static inline void wf_lock(struct wf_lock *l)
+/* It may fail for no reason. */
+static inline bool wf_lock_at_once(struct wf_lock *l)
 {
     uint32_t free = 0;
-    if (__builtin_expect(!wf_cas_weak(&l->word, &free, 1u, acquire), 0)) /* L2 */
+    return __builtin_expect(wf_cas_weak(&l->word, &free, 1u, acquire), 1); /* L2 */
+}
+
+static inline void wf_lock(struct wf_lock *l)
+{
+    if (!wf_lock_at_once(l))
         wf_lock_slow(l);
+}
+
+/* For a lock that is taken again and again: who finds it held leaves it to the others for some microseconds. */
+static inline void wf_lock_patiently(struct wf_lock *l)
+{
+    if (!wf_lock_at_once(l))
+        wf_lock_patient_slow(l);
 }
 
 static inline void wf_unlock(struct wf_lock *l)

@@ -3,7 +3,7 @@
  * What must hold: one holder at a time, who sees what the last one wrote (the plain `count`); whoever waits gets it;
  * and who has let go of it touches it no more, so that its memory may go (sync's objects rely on that).
  *
- *   with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
+ *   with: WF_LOCK_SPINS=1 WF_LOCK_CARE=0 WF_SPIN_LOOKS=1 */
 #include "tests/model/model.h"
 
 #include "runtime/platform/lock.c"
@@ -24,6 +24,19 @@ static void add_twice(void)
 {
     add();
     add();
+}
+
+static void add_patiently(void)
+{
+    wf_lock_patiently(&lock);
+    count++;
+    wf_unlock(&lock);
+}
+
+static void add_twice_patiently(void)
+{
+    add_patiently();
+    add_patiently();
 }
 
 static void try_to_add(void)
@@ -69,6 +82,10 @@ MODEL(lock_fenced, .setup = setup_fenced, .threads = {add_twice, add_twice}, .fi
       .outdated = -1, .stale = 3) /* the slow unlock looks three times */
 MODEL(lock_two, .threads = {add_twice, add_twice}, .finish = finish_two, .bound = 3, .outdated = -1)
 MODEL(lock_three, .threads = {add, add, add}, .finish = finish_three, .bound = 3, .outdated = -1)
+MODEL(lock_patient, .threads = {add_twice_patiently, add_twice_patiently}, .finish = finish_two, .bound = 3,
+      .outdated = -1)
+MODEL(lock_patient_and_not, .threads = {add_patiently, add, add_patiently}, .finish = finish_three, .bound = 3,
+      .outdated = -1)
 MODEL(lock_try, .threads = {add_twice, try_to_add, try_to_add}, .finish = finish_tried, .bound = 3, .outdated = -1)
 
 /* The last of two who lock it gives its memory back. */

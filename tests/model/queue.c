@@ -152,6 +152,60 @@ MODEL(queue_grow, .setup = setup_growing, .threads = {outgrow, steal}, .finish =
 MODEL(queue_grow_twice, .setup = setup_growing, .threads = {outgrow, steal_twice}, .finish = drain, .bound = 2,
       .outdated = 2)
 
+/* ---- a thief that takes only what has begun ---- */
+
+static void begin(weft_task *t)
+{
+    static char stack;
+    wf_store(&t->stack, (struct wf_stack *)(void *)&stack, relaxed);
+}
+
+static void push_begun(bool begun)
+{
+    if (begun)
+        begin(&task[pushed]);
+    push();
+}
+
+static void setup_growing_begun(void)
+{
+    setup_half();
+    queue.ring_max = WF_QUEUE_RING_MAX;
+    for (int i = 0; i < TASKS_MAX; i++)
+        begin(&task[i]);
+}
+
+static void push_mixed(void)
+{
+    push_begun(true);
+    push_begun(false);
+    pop();
+    push_begun(true);
+    push_begun(true);
+}
+
+static void steal_begun(void)
+{
+    weft_task *t = wf_queue_steal_begun(&queue);
+    if (t) {
+        model_check(wf_load(&t->stack, relaxed) != NULL);
+        run_task(t);
+    }
+}
+
+MODEL(queue_begun, .setup = setup, .threads = {push_mixed, steal_begun, steal}, .finish = drain, .bound = 2,
+      .outdated = -1)
+static void move_on(void)
+{
+    for (int i = 0; i < 3; i++)
+        push();
+    for (int i = 0; i < 4; i++)
+        pop();
+}
+
+MODEL(queue_begun_grow, .setup = setup_growing_begun, .threads = {move_on, steal_begun}, .finish = drain, .bound = 3,
+      .outdated = -1)
+
 /* ---- the nest: two of one family, then one of the next ---- */
 
 static void nest(uint64_t family)

@@ -242,7 +242,7 @@ static struct wf_thread dog;
 static void *call_spares(void *arg)
 {
     for (unsigned i = 0; i < calls; i++)
-        wf_spares_call(arg, model_now());
+        wf_spares_call(arg, WF_DUTY_ALL, model_now());
     return NULL;
 }
 

@@ -78,6 +78,11 @@ void wf_lock_slow(struct wf_lock *l)
         model_block(lock_is_free, &l->word, INT64_MAX, "a lock");
 }
 
+void wf_lock_patient_slow(struct wf_lock *l)
+{
+    wf_lock_slow(l);
+}
+
 WF_ATOMIC(uint32_t) wf_lock_care; /* nobody ever sleeps on a lock here */
 
 void wf_unlock_slow(struct wf_lock *l)

@@ -281,6 +281,32 @@ TEST(queue, has_no_room_in_its_nest_for_more_than_a_few_of_a_family)
     free_queue(q);
 }
 
+static void begin(unsigned i, bool begun)
+{
+    static char stack; /* its address is all that counts */
+    wf_store(&task[i].stack, begun ? (struct wf_stack *)(void *)&stack : NULL, relaxed);
+}
+
+TEST(queue, gives_who_wants_what_has_begun_the_first_if_it_has)
+{
+    struct wf_queue *q = new_queue(UINT32_MAX);
+    CHECK(wf_queue_steal_begun(q) == NULL);
+    CHECK(!wf_queue_any_begun(q));
+    push_range(q, 0, 3);
+    begin(0, true);
+    begin(2, true);
+    CHECK(wf_queue_any_begun(q));
+    CHECK_EQ(index_of(wf_queue_steal_begun(q)), 0);
+    CHECK(!wf_queue_any_begun(q));
+    CHECK(wf_queue_steal_begun(q) == NULL);
+    pop_range(q, 1, 2);
+    CHECK_EQ(index_of(wf_queue_steal_begun(q)), 2);
+    CHECK(wf_queue_steal_begun(q) == NULL);
+    begin(0, false);
+    begin(2, false);
+    free_queue(q);
+}
+
 TEST(queue, of_nothing_gives_a_thief_nothing)
 {
     struct wf_queue *q = new_queue(5), *to = new_queue(9);

@@ -1,5 +1,5 @@
-/* spare.c - tests of workers that come when all others are blocked. What would end the block is done by a task that
- * only such a one can run: without it these would hang. */
+/* spare.c - tests of workers that come when all others stand still. What would end that is done by a task that only
+ * such a one can run: without it these would hang. */
 #include "runtime/platform/fault.h"
 #include "tests/runtime/with.h"
 
@@ -203,6 +203,123 @@ static int block_a_spare_too(void *arg)
 TEST(spare, has_a_successor_when_it_is_blocked_itself)
 {
     run(block_a_spare_too);
+}
+
+/* ---- Computing ---- */
+
+static struct {
+    WF_ATOMIC(unsigned) computing, fresh_ran;
+    WF_ATOMIC(bool) is_fresh_there, enough;
+    int ping[2], pong[2];
+} busy;
+
+static int note_fresh(void *arg)
+{
+    (void)arg;
+    CHECK(weft_worker() < WORKERS);
+    wf_add(&busy.fresh_ran, 1u, relaxed);
+    return 0;
+}
+
+/* Holds a worker without a system call, and has something else to be done, once all compute. */
+static int compute(void *arg)
+{
+    (void)arg;
+    bool last = wf_add(&busy.computing, 1u, acq_rel) + 1 == WORKERS;
+    WEFT_SCOPE(s);
+    if (last) {
+        CHECK_EQ(weft_go(&s, note_fresh, NULL), 0);
+        raise_flag(&busy.is_fresh_there);
+    }
+    while (!wf_load(&busy.enough, acquire))
+        continue;
+    CHECK_EQ(weft_scope_close(&s), 0);
+    return 0;
+}
+
+static int answer(void *arg)
+{
+    char byte;
+    (void)arg;
+    while (weft_read(busy.ping[0], &byte, 1) == 1)
+        CHECK_EQ(weft_write(busy.pong[1], &byte, 1), 1);
+    return 0;
+}
+
+/* Timers, the kernel's answers, other tasks', lanes; and what a task begins that goes on on a spare goes on there. */
+static int go_on_meanwhile(void *arg)
+{
+    int added = 0;
+    (void)arg;
+    while (!wf_load(&busy.is_fresh_there, acquire))
+        CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
+    for (int i = 0; i < 20; i++) {
+        char byte = (char)i;
+        CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
+        CHECK_EQ(weft_write(busy.ping[1], &byte, 1), 1);
+        CHECK_EQ(weft_read(busy.pong[0], &byte, 1), 1);
+        CHECK_EQ(byte, i);
+        CHECK_EQ(weft_offload(add_one, &added), 0);
+        WEFT_SCOPE(s);
+        CHECK_EQ(weft_go(&s, add_one, &added), 0);
+        CHECK_EQ(weft_scope_close(&s), 0);
+    }
+    CHECK_EQ(added, 40);
+    CHECK_EQ(wf_load(&busy.fresh_ran, relaxed), 0);
+    raise_flag(&busy.enough);
+    close(busy.ping[1]);
+    return 0;
+}
+
+static int compute_on_all(void *arg)
+{
+    (void)arg;
+    CHECK_EQ(pipe2(busy.ping, O_CLOEXEC), 0);
+    CHECK_EQ(pipe2(busy.pong, O_CLOEXEC), 0);
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_go(&s, answer, NULL), 0);
+    CHECK_EQ(weft_go(&s, go_on_meanwhile, NULL), 0);
+    CHECK_EQ(weft_sleep(5 * WEFT_MSEC), 0); /* both have begun, and wait */
+    for (int i = 0; i < WORKERS; i++)
+        CHECK_EQ(weft_go(&s, compute, NULL), 0);
+    CHECK_EQ(weft_scope_close(&s), 0);
+    CHECK_EQ(wf_load(&busy.fresh_ran, relaxed), 1);
+    CHECK(stats_of(weft_runtime_self()).spares >= 1);
+    for (int i = 0; i < 2; i++)
+        close(busy.pong[i]);
+    close(busy.ping[0]);
+    return 0;
+}
+
+TEST(spare, goes_on_with_what_has_begun_while_all_compute_and_begins_nothing)
+{
+    run(compute_on_all);
+}
+
+/* Nobody waits for anything: then nobody is called, however long it takes. */
+static int compute_for_a_while(void *arg)
+{
+    weft_time end = weft_after(50 * WEFT_MSEC);
+    (void)arg;
+    while (weft_since(end) < 0)
+        continue;
+    return 0;
+}
+
+static int compute_much(void *arg)
+{
+    (void)arg;
+    WEFT_SCOPE(s);
+    for (int i = 0; i < 3 * WORKERS; i++)
+        CHECK_EQ(weft_go(&s, compute_for_a_while, NULL), 0);
+    CHECK_EQ(weft_scope_close(&s), 0);
+    CHECK_EQ(stats_of(weft_runtime_self()).spares, 0);
+    return 0;
+}
+
+TEST(spare, does_not_come_where_all_compute_and_nothing_else_has_begun)
+{
+    run(compute_much);
 }
 
 /* ---- Standby ---- */

@@ -1,10 +1,10 @@
-/* spare.c - all workers blocked, for long or again and again: the others' tasks go on, and none is lost.
+/* spare.c - all workers stand still, for long or again and again: the others' tasks go on, and none is lost.
  *
  *     stress_spare [SECONDS [ROUNDS]]
  *
- * First both of two workers sleep in nanosleep(2) for SECONDS, while other tasks sleep a millisecond at a time, send
- * through a channel, offload and ask the kernel: how late do they run? Then ROUNDS times: both workers are blocked in a
- * read that only a third task ends, once it has seen a thousand others through. */
+ * First both of two workers sleep in nanosleep(2) for SECONDS, while other tasks sleep a millisecond at a time,
+ * offload and ask the kernel: how late do they run? Then the same while both compute. Then ROUNDS times: both workers
+ * are blocked in a read that only a third task ends, once it has seen a thousand others through. */
 #include "runtime/platform/atomic.h"
 #include "tests/test.h"
 
@@ -25,7 +25,8 @@ static int compare(const void *a, const void *b)
 
 static struct {
     double seconds;
-    WF_ATOMIC(unsigned) blocked;
+    bool computes;
+    WF_ATOMIC(unsigned) blocked; /* or about to be */
     int64_t late_ns[LATE_MAX]; /* by the tick alone */
     unsigned ticks;
     uint64_t exchanged;
@@ -35,8 +36,13 @@ static int block_long(void *arg)
 {
     struct timespec t = {(time_t)lasting.seconds, (long)((lasting.seconds - (double)(time_t)lasting.seconds) * 1e9)};
     (void)arg;
-    wf_add(&lasting.blocked, 1u, relaxed);
-    nanosleep(&t, NULL); /* what nobody should do in a task */
+    if (lasting.computes) {
+        weft_time end = weft_after((int64_t)(lasting.seconds * 1e9));
+        while (weft_since(end) < 0)
+            continue;
+    } else {
+        nanosleep(&t, NULL); /* what nobody should do in a task */
+    }
     wf_sub(&lasting.blocked, 1u, relaxed);
     return 0;
 }
@@ -71,33 +77,37 @@ static int exchange(void *arg)
     return 0;
 }
 
+/* Those who look on have begun before: else a spare that comes while others compute does not begin them. */
 static int last_long(void *arg)
 {
     int pair[2];
     (void)arg;
     CHECK_EQ(pipe2(pair, O_CLOEXEC), 0);
     WEFT_SCOPE(s);
-    for (int i = 0; i < WORKERS; i++)
-        CHECK_EQ(weft_go(&s, block_long, NULL), 0);
-    while (wf_load(&lasting.blocked, relaxed) == 0)
-        CHECK_EQ(weft_yield(), 0);
+    wf_store(&lasting.blocked, WORKERS, relaxed);
     CHECK_EQ(weft_go(&s, tick, NULL), 0);
     CHECK_EQ(weft_go(&s, exchange, pair), 0);
+    CHECK_EQ(weft_sleep(10 * WEFT_MSEC), 0);
+    for (int i = 0; i < WORKERS; i++)
+        CHECK_EQ(weft_go(&s, block_long, NULL), 0);
     CHECK_EQ(weft_scope_close(&s), 0);
     close(pair[0]);
     close(pair[1]);
     return 0;
 }
 
-static void measure_lateness(double seconds)
+static void measure_lateness(double seconds, bool computes)
 {
     lasting.seconds = seconds;
+    lasting.computes = computes;
+    lasting.ticks = 0;
+    lasting.exchanged = 0;
     CHECK_EQ(weft_run(&(weft_config){.workers = WORKERS, .stall_ns = 3600 * WEFT_SEC}, last_long, NULL), 0);
     CHECK(lasting.ticks > 0);
     qsort(lasting.late_ns, lasting.ticks, sizeof *lasting.late_ns, compare);
-    printf("both blocked for %.1f s: %u ticks, late by %.2f ms at the median, %.2f ms p99.9, %.2f ms at most; "
+    printf("both %s for %.1f s: %u ticks, late by %.2f ms at the median, %.2f ms p99.9, %.2f ms at most; "
            "%llu exchanges\n",
-           seconds, lasting.ticks, (double)lasting.late_ns[lasting.ticks / 2] / 1e6,
+           computes ? "compute" : "blocked", seconds, lasting.ticks, (double)lasting.late_ns[lasting.ticks / 2] / 1e6,
            (double)lasting.late_ns[(uint64_t)lasting.ticks * 999 / 1000] / 1e6,
            (double)lasting.late_ns[lasting.ticks - 1] / 1e6, (unsigned long long)lasting.exchanged);
 }
@@ -167,7 +177,8 @@ int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 4;
     unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : TEST_TIMES(200);
-    measure_lateness(seconds);
+    measure_lateness(seconds, false);
+    measure_lateness(seconds, true);
     fflush(stdout);
     CHECK_EQ(weft_run(&(weft_config){.workers = WORKERS}, play_rounds, &rounds), 0);
     return 0;

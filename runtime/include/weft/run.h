@@ -70,8 +70,9 @@ typedef struct weft_config {
                              It answers sooner then, and uses its CPU instead of leaving it */
     int64_t stall_ns;     /* report a task that holds its worker past this; default: 1 s; below 0, or WEFT_STALL_MS=0:
                              never. Who watches sleeps while all workers do.
-                             It also calls a spare worker when all (of two or more) are blocked in system calls,
-                             of which there are at most as many; weft_worker() numbers them behind the others */
+                             It also calls a spare worker when all (of two or more) are blocked in system calls; or
+                             compute, and something waits that has begun before, with which alone the spare goes on.
+                             There are at most as many spares; weft_worker() numbers them behind the others */
     void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
                                                               lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall, on_deadlock */
@@ -98,7 +99,7 @@ typedef struct weft_stats {
     uint64_t restores;     /* ... and filled again, as it was to go on */
     uint64_t stalls;       /* tasks that were found to hold their worker (stall_ns) */
     uint64_t deadlocks;    /* times that nothing could go on, and that was said */
-    uint64_t spares;       /* times that all workers were blocked, and a spare one came */
+    uint64_t spares;       /* times that all workers stood still, and a spare one came */
 } weft_stats;
 
 WEFT_BEGIN

@@ -19,12 +19,15 @@ enum { THREADS = 4 };
 static struct wf_lock lock;
 static long counted[2]; /* under lock, and always equal outside of it */
 
-/* Holds it over a yield now and then, so that others must go to sleep. */
+/* Holds it over a yield now and then, so that others must go to sleep; and is patient now and then. */
 static void *count(void *arg)
 {
     const long n = *(long *)arg;
     for (long i = 0; i < n; i++) {
-        wf_lock(&lock);
+        if (i % 8 == 0)
+            wf_lock_patiently(&lock);
+        else
+            wf_lock(&lock);
         CHECK_EQ(counted[0], counted[1]);
         counted[0]++;
         if (i % 512 == 0)

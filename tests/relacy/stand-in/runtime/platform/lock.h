@@ -14,6 +14,7 @@ struct wf_lock {
 extern WF_ATOMIC(uint32_t) wf_lock_care; /* not used */
 
 void wf_lock_slow(struct wf_lock *l);
+void wf_lock_patient_slow(struct wf_lock *l); /* not used */
 void wf_unlock_slow(struct wf_lock *l);
 
 static inline bool wf_trylock(struct wf_lock *l)
@@ -27,6 +28,11 @@ static inline void wf_lock(struct wf_lock *l)
     uint32_t free = 0;
     if (!wf_cas_weak(&l->word, &free, 1u, acquire))
         wf_lock_slow(l);
+}
+
+static inline void wf_lock_patiently(struct wf_lock *l)
+{
+    wf_lock(l);
 }
 
 static inline void wf_unlock(struct wf_lock *l)
