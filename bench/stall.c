@@ -18,7 +18,7 @@ static int answer(void *arg)
     struct bench_client *c = arg;
     struct stall_message m;
     while (weft_read_full(c->fd, &m, sizeof m) == 0) {
-        int err = m.turns == 0 ? 0 : m.away != 0 ? weft_offload(compute, &m) : compute(&m);
+        int err = m.turns == 0 ? 0 : m.away != 0 ? weft_offload_on(weft_lane_cpu(), compute, &m) : compute(&m);
         if (err < 0 || weft_write_all(c->fd, &m, sizeof m) < 0)
             break;
     }

@@ -10,9 +10,10 @@
  *     stall_10ms_64       requests of 10 ms come by chance, and are 64 % of a worker; others accordingly
  *     stall_10ms_64_even  the same at even intervals: one job at a time, so that a worker of two is always free
  *     stall_10ms_64_1000  the same as stall_10ms_64 over 1,000 connections
- *     away_10ms_64        the same jobs, offloaded: weft_offload(), spawn_blocking(), a thread_pool, uv_queue_work();
+ *     away_10ms_64        the same jobs, offloaded: to lane cpu, spawn_blocking(), a thread_pool, uv_queue_work();
  *                         Go has nothing of the kind, and computes as before
- *     away_10ms_100_even  one core's worth of jobs, offloaded: a ping beside it is held against one of stall_0
+ *     away_10ms_100_even  one core's worth of jobs, offloaded: a ping beside it is held against one of stall_0, and
+ *                         against limits/stall_bare, where a plain thread answers pings while one, or two, compute
  *
  * 64 connections if nothing else is said, and 4,000 innocent requests a second: work for a fifth of a core, of server
  * and client together. In each round every server goes through every scene, with the same schedule; each round has
@@ -153,7 +154,8 @@ static void measure_all(struct stall_results *r, unsigned scene, unsigned round,
     client.result = of->load > 0 ? stall_compute(client.turns) : 0;
     for (unsigned i = 0; i < r->contenders; i++) {
         struct stall_contender *c = &r->contender[(i + round) % r->contenders];
-        measure(c, of, round > 0 ? &c->cell[scene] : NULL, &client, p);
+        if (stall_takes_part(c, of))
+            measure(c, of, round > 0 ? &c->cell[scene] : NULL, &client, p);
     }
     free(s.request);
 }
@@ -268,9 +270,10 @@ static struct plan read_plan(int argc, char **argv, struct stall_results *r)
     snprintf(plot, sizeof plot, "%s/stall.svg", bench_folder());
     add_server(&p, STALL_WITHOUT_RESCUE, without);
     add_server(&p, "weft-pin", "stall pin");
-    for (unsigned i = 0; i < 4 && p.o.peers; i++)
-        add_server(&p, NULL, (const char *const[]){"peers/tokio_peer stall 2", "peers/go_stall 2",
-                                                   "peers/boost_stall 2", "peers/uv_stall 2"}[i]);
+    static const char *const others[] = {"limits/stall_bare 1 5", "limits/stall_bare 2 5", "peers/tokio_peer stall 2",
+                                         "peers/go_stall 2", "peers/boost_stall 2", "peers/uv_stall 2"};
+    for (unsigned i = 0; i < sizeof others / sizeof *others && p.o.peers; i++)
+        add_server(&p, NULL, others[i]);
     read_own(argc, argv, more, &p, &s, &one);
     add_scene(r, (struct stall_scene){.rate = s.rate, .conns = one ? s.conns : 0});
     if (!one)

@@ -5,7 +5,7 @@
 #include "bench/server.h"
 #include "bench/stall_schedule.h"
 
-enum { STALL_SERVERS_MAX = 12, STALL_SCENES_MAX = 16, STALL_WORKERS = 2 };
+enum { STALL_SERVERS_MAX = 14, STALL_SCENES_MAX = 16, STALL_WORKERS = 2 };
 #define STALL_WITHOUT_RESCUE "weft-no-rescue"
 
 enum stall_metric {
@@ -44,6 +44,12 @@ struct stall_results {
 static inline bool stall_is_peer(const struct stall_contender *c)
 {
     return strncmp(c->command, "peers/", 6) == 0;
+}
+
+/* A limit is there for what is offloaded, and for nobody computing: on the spot it has nothing to offer. */
+static inline bool stall_takes_part(const struct stall_contender *c, const struct stall_scene *s)
+{
+    return strncmp(c->command, "limits/", 7) != 0 || s->load <= 0 || s->away;
 }
 
 extern const struct bench_metric stall_metric[STALL_METRICS];

@@ -39,12 +39,15 @@ static void draw_scene(FILE *out, const struct stall_results *r, unsigned scene,
     svg_text(out, MARGIN, y + 16, (struct svg_font){14, true, SVG_INK, SVG_START}, "%s", s->name);
     svg_text(out, MARGIN + 190, y + 16, (struct svg_font){11, false, SVG_GREY, SVG_START}, "%s; %u connections", what,
              s->conns);
+    unsigned n = 0;
     for (unsigned i = 0; i < r->contenders; i++) {
         const struct stall_cell *cell = &r->contender[i].cell[scene];
+        if (!stall_takes_part(&r->contender[i], s))
+            continue;
         qsort(cell->all, cell->n, sizeof *cell->all, compare_ns);
-        curves[i] = curve_of(&r->contender[i], cell, i);
+        curves[n++] = curve_of(&r->contender[i], cell, i);
     }
-    svg_curves(out, (struct svg_box){MARGIN, y + HEAD, WIDTH - 2 * MARGIN, PLOT}, curves, r->contenders,
+    svg_curves(out, (struct svg_box){MARGIN, y + HEAD, WIDTH - 2 * MARGIN, PLOT}, curves, n,
                s->load > 0 ? (int64_t)(s->job_ms * 1e6) : 0);
 }
 

@@ -9,6 +9,8 @@ static const double bar_load = 0.64, bar_p99 = 0.5, bar_p999 = 1.0, bar_without_
  * less are nothing. */
 static const double bar_answered = 1.001;
 
+static const char *const bare[] = {"bare-1", "bare-2"}; /* limits/stall_bare, with so many threads that compute */
+
 /* Of the peers, the one whose median is the lowest; or the highest, of what was answered. NULL for none. */
 static const struct stall_contender *best_peer(const struct stall_results *r, unsigned scene, enum stall_metric m)
 {
@@ -77,8 +79,16 @@ static void report(const struct stall_results *r, unsigned scene)
         report_ratio("p50_by_no_rescue", bar_without_rescue, &ours->figure[STALL_P50],
                      &without->cell[scene].figure[STALL_P50]);
     }
-    if (r->scene[scene].away && r->scene[scene].even)
-        report_ratio("ping_p99_by_idle", bar_ping, &ours->figure[STALL_P99], &weft->cell[0].figure[STALL_P99]);
+    if (!r->scene[scene].away || !r->scene[scene].even)
+        return;
+    report_ratio("ping_p99_by_idle", bar_ping, &ours->figure[STALL_P99], &weft->cell[0].figure[STALL_P99]);
+    for (unsigned i = 0; i < sizeof bare / sizeof *bare; i++) {
+        const struct stall_contender *limit = find(r, bare[i]);
+        char name[64];
+        snprintf(name, sizeof name, "ping_p99_by_%s", bare[i]);
+        if (limit != NULL)
+            report_ratio(name, 0, &ours->figure[STALL_P99], &limit->cell[scene].figure[STALL_P99]);
+    }
 }
 
 static void table(const struct stall_results *r, unsigned scene)
@@ -92,6 +102,8 @@ static void table(const struct stall_results *r, unsigned scene)
            "late p99");
     for (unsigned i = 0; i < r->contenders; i++) {
         const struct bench_figure *f = r->contender[i].cell[scene].figure;
+        if (!stall_takes_part(&r->contender[i], s))
+            continue;
         printf("  %-20s %9.3f %9.3f %9.3f %9.3f %6.1f %% %5.0f %% %8.3f\n", r->contender[i].it.peer.who,
                bench_median(&f[STALL_P50]) / 1e3, bench_median(&f[STALL_P99]) / 1e3,
                bench_median(&f[STALL_P999]) / 1e3, bench_median(&f[STALL_MAX]) / 1e3,

@@ -4,6 +4,11 @@
  * they are none. Whoever is waiting as the job ends is counted down by the thread that ends it, under the lock it holds
  * anyway, and does not come back to the lane; others count themselves down when they come.
  *
+ * Whose home naps is told by that: such jobs are gathered, so that a thread has nothing to do with a worker's inbox.
+ * They are not left behind: a worker says that it naps, naps, takes that back, and then collects, under the lock. Who
+ * reads under the lock that it naps gathers before that; whoever comes to the lock later sees that it does no more, or
+ * naps again. And a lane with something gathered is not closed.
+ *
  * Ordering: everything is under the lock, but for O4: the ending thread's store of a job's `done` (release) <-> its
  * owner's load (acquire), which sees what the calls have written. The record stays: its owner takes the lock before it
  * lets go of it, or is told after, having been claimed. `told` is a hint. */
@@ -18,15 +23,16 @@
 
 void wf_lane_open(weft_lane *l, const struct wf_lane_plan *plan)
 {
-    *l = (weft_lane){.last = &l->first, .threads_max = plan->threads_max, .queue_max = plan->queue_max,
-                     .full = plan->full, .nice = plan->nice, .awake = plan->awake, .affinity = *plan->affinity};
+    *l = (weft_lane){.last = &l->first, .gathered_last = &l->gathered, .threads_max = plan->threads_max,
+                     .queue_max = plan->queue_max, .full = plan->full, .nice = plan->nice, .awake = plan->awake,
+                     .affinity = *plan->affinity};
     snprintf(l->name, sizeof l->name, "weft-%s", plan->name);
 }
 
 bool wf_lane_is_quiet(weft_lane *l)
 {
     wf_lock(&l->lock);
-    bool quiet = !l->first && !l->expected && !l->running;
+    bool quiet = !l->first && !l->expected && !l->running && !l->gathered;
     wf_unlock(&l->lock);
     return quiet;
 }
@@ -76,12 +82,25 @@ weft_waiter *wf_lane_take(weft_lane *l, struct wf_job *j)
     return let_in(l);
 }
 
-/* Count j's owner down. The last one lets the lane be closed: not before we have let go of the lock, which close takes
- * once more. */
+/* Perhaps nobody is left to keep the lane open: not before we have let go of the lock, which close takes once more. */
+static void let_close(weft_lane *l)
+{
+    if (l->users == 0 && !l->gathered && l->closer)
+        wf_fire(l->closer, 0);
+}
+
+/* j's owner. */
 static void count_down(weft_lane *l)
 {
-    if (--l->users == 0 && l->closer)
-        wf_fire(l->closer, 0);
+    l->users--;
+    let_close(l);
+}
+
+static void gather(weft_lane *l, struct wf_job *j)
+{
+    j->next = NULL;
+    *l->gathered_last = j;
+    l->gathered_last = &j->next;
 }
 
 weft_waiter *wf_lane_end_call(weft_lane *l, struct wf_job *j, int result)
@@ -92,9 +111,12 @@ weft_waiter *wf_lane_end_call(weft_lane *l, struct wf_job *j, int result)
     if (--j->unended > 0)
         return NULL;
     bool awaited = j->waits == WF_JOB_END && wf_fire_claim(&j->waiter); /* else its owner is not here yet */
+    bool gathers = awaited && j->home && wf_load(&j->home->napping, relaxed); /* ordered by the lock, see above */
+    if (gathers)
+        gather(l, j);
     if (awaited)
         count_down(l);
-    weft_waiter *w = awaited ? &j->waiter : NULL;
+    weft_waiter *w = awaited && !gathers ? &j->waiter : NULL;
     wf_store(&j->done, true, release); /* O4 */
     return w;
 }
@@ -226,13 +248,29 @@ void wf_lane_leave(struct wf_job *j)
     wf_unlock(&l->lock);
 }
 
+bool wf_lane_collect(weft_lane *l)
+{
+    wf_lock(&l->lock);
+    struct wf_job *first = l->gathered;
+    l->gathered = NULL;
+    l->gathered_last = &l->gathered;
+    if (first)
+        let_close(l);
+    wf_unlock(&l->lock);
+    for (struct wf_job *j = first, *next; j; j = next) {
+        next = j->next; /* j is its owner's, once it is told */
+        wf_fire_claimed(&j->waiter, 0);
+    }
+    return first != NULL;
+}
+
 void wf_lane_shut(weft_lane *l, weft_task *t)
 {
     weft_waiter closer;
     wf_lock(&l->lock);
     WF_REQUIRE(!l->closing, "weft_lane_close of a lane that is being closed");
     l->closing = true;
-    bool waits = l->users > 0;
+    bool waits = l->users > 0 || l->gathered;
     if (waits) {
         wf_wait_arm(&t->wait, 0);
         wf_waiter_init(&closer, &t->wait, 0);

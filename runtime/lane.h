@@ -47,6 +47,7 @@ struct wf_job {
     int64_t asked_ns;               /* when it came, 0: its times are not taken */
     int result;                     /* of one call; of many the first failure */
     int cpu;                        /* where it comes from; -1: nobody waits; constant */
+    struct wf_worker *home;         /* of whoever waits since it was started, else NULL; constant */
     bool many;                      /* it stands for more or less than one call; constant */
     bool outside;                   /* there was no room for it */
     bool cut;                       /* some of its calls were taken back */
@@ -82,23 +83,29 @@ struct wf_lane_plan {
 };
 
 struct weft_lane {
-    struct wf_lock lock; /* for all below that is not constant */
+    /* What starters and threads touch for each job: two cache lines. */
+    _Alignas(64) struct wf_lock lock; /* for all below that is not constant */
+    unsigned queued;                /* jobs inside */
     struct wf_job *first, **last;
     struct wf_job *outside;         /* the first that there was no room for; all after it are such, too */
     struct wf_lane_idle *idle;      /* threads with nothing to do, latest first */
-    struct wf_lane_thread *exited;  /* threads that have ended, to be joined */
-    unsigned queued, queue_max;     /* jobs inside; so many at most while all threads are busy */
-    unsigned threads, threads_max;
-    unsigned expected;              /* tasks on their way here: the last thread does not retire */
+    struct wf_job **gathered_last;
+    size_t users;                   /* jobs that were started and not awaited yet, nor gathered */
     unsigned running;
     bool closing, stopping;         /* nothing is started any more; threads with nothing to do go */
     bool slow;                      /* the last time that was taken was long: all are */
+    struct wf_job *gathered;        /* have ended while their home naps, which will tell; claimed */
+    weft_waiter *closer;            /* waits until there are none, and no users */
+    uint64_t started;               /* jobs */
+    uint64_t done;                  /* calls */
+    struct wf_lane_thread *exited;  /* threads that have ended, to be joined */
+    unsigned threads, threads_max;
+    unsigned queue_max;             /* jobs inside, while all threads are busy */
+    unsigned expected;              /* tasks on their way here: the last thread does not retire */
+
     weft_lane_full full;            /* constant */
     int nice;                       /* constant */
-    size_t users;                   /* jobs that were started and not awaited yet */
-    weft_waiter *closer;            /* waits until there are none */
-    uint64_t started;               /* jobs */
-    uint64_t done, here, refused, cancelled, timed; /* figures: calls */
+    uint64_t here, refused, cancelled, timed; /* figures: calls */
     int64_t wait_ns, wait_max_ns, run_ns, run_max_ns;
     struct wf_awake *awake;         /* constant */
     struct wf_affinity affinity;    /* constant */
@@ -109,7 +116,7 @@ struct weft_lane {
 };
 
 void wf_lane_open(weft_lane *l, const struct wf_lane_plan *plan);
-bool wf_lane_is_quiet(weft_lane *l); /* no job is queued, on its way or being done */
+bool wf_lane_is_quiet(weft_lane *l); /* no job is queued, on its way or being done, and no result */
 
 /* No new jobs come any more: do those that are left and join the threads. Blocks. */
 void wf_lane_close(weft_lane *l);
@@ -162,6 +169,10 @@ void wf_lane_leave(struct wf_job *j);
 
 /* Start nothing any more, and wait until all that was started has been awaited. Suspends. */
 void wf_lane_shut(weft_lane *l, weft_task *t);
+
+/* Tell whoever waits for what was gathered. By a worker that has napped, and said that it does no more. True: there was
+ * some. */
+bool wf_lane_collect(weft_lane *l);
 
 /* Have j->call(j) run on a thread. False: there is none and none can be started. */
 bool wf_lane_call(weft_lane *l, struct wf_job *j);

@@ -7,7 +7,7 @@
  * Who sits down looks on for a moment before it sleeps, so that a job that follows closely costs no wake. It does so
  * once per job, only while there is a CPU for everybody who is awake, not on the very CPU that whoever has handed over
  * the job needs, and not for a while if it was in vain. The worker does the same for its result. If all threads are
- * busy, it takes a nap instead: results gather then, where each would ring the bell of a worker that sleeps.
+ * busy, it takes a nap instead: results are gathered then, where each would go through its inbox and ring its bell.
  * docs/design/hand-over.md has the figures.
  *
  * Of a job that stands for many calls a thread takes one, and while there are more sees to it that another comes: so
@@ -28,6 +28,8 @@
 #include "runtime/worker.h"
 
 static const int64_t RETIRE_NS = 10 * WEFT_SEC, SLOW_NS = 10 * WEFT_USEC;
+
+enum { LINE = 64 };
 
 enum { LOOKING, ASLEEP, CALLED }; /* CALLED by whoever took it off the list */
 
@@ -172,6 +174,20 @@ static void tell(struct ending e)
         wf_fire_claimed(e.waiter, e.result);
 }
 
+/* What the end of j touches, and then the next job, is with those who started them, a hundred nanoseconds away each
+ * time: it may come while j runs. Inlined, as GCC 12 leaves out a call that does nothing but this. */
+static inline __attribute__((always_inline)) void fetch_ahead(const weft_lane *l, const struct wf_job *j)
+{
+    const char *next = (const char *)l->first;
+    if (j->waits == WF_JOB_END)
+        __builtin_prefetch(j->waiter.wait, 1);
+    if (!next)
+        return;
+    __builtin_prefetch(next, 1);
+    __builtin_prefetch(next + LINE, 1);
+    __builtin_prefetch(next + 2 * LINE, 1);
+}
+
 /* Under the lock. */
 static void take_call(weft_lane *l, struct wf_job *j, struct turn *ret)
 {
@@ -181,6 +197,7 @@ static void take_call(weft_lane *l, struct wf_job *j, struct turn *ret)
     l->running++;
     if (WF_LIKELY(!j->more)) {
         ret->admitted = wf_lane_take(l, j);
+        fetch_ahead(l, j);
         return;
     }
     j->more--;

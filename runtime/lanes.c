@@ -42,6 +42,18 @@ void wf_lanes_open(weft_runtime *rt)
     open_lane(&all->dns, rt, plan("dns", WF_LANE_DNS_THREADS, 0));
 }
 
+bool wf_lanes_collect(struct wf_lanes *all)
+{
+    bool any = wf_lane_collect(&all->blocking);
+    any = wf_lane_collect(&all->cpu) || any;
+    any = wf_lane_collect(&all->dns) || any;
+    wf_lock(&all->lock);
+    for (weft_lane *l = all->opened; l; l = l->next)
+        any = wf_lane_collect(l) || any;
+    wf_unlock(&all->lock);
+    return any;
+}
+
 bool wf_lanes_are_quiet(struct wf_lanes *all)
 {
     bool quiet = wf_lane_is_quiet(&all->blocking) && wf_lane_is_quiet(&all->cpu) && wf_lane_is_quiet(&all->dns);
@@ -119,7 +131,7 @@ int weft_lane_open(weft_lane **ret, const weft_lane_config *config)
     int err = read_config(config, &with, &affinity);
     if (err)
         return err;
-    weft_lane *l = wf_alloc(sizeof *l);
+    weft_lane *l = wf_alloc_aligned(sizeof *l, _Alignof(weft_lane));
     if (!l)
         return -ENOMEM;
     open_lane(l, rt, with);

@@ -20,7 +20,8 @@ struct wf_lanes {
 };
 
 void wf_lanes_open(weft_runtime *rt);
-bool wf_lanes_are_quiet(struct wf_lanes *lanes); /* no job is queued, on its way or being done */
+bool wf_lanes_collect(struct wf_lanes *lanes); /* wf_lane_collect() for each */
+bool wf_lanes_are_quiet(struct wf_lanes *lanes); /* wf_lane_is_quiet(), each */
 
 unsigned wf_lanes_count_threads(struct wf_lanes *lanes); /* so many there may be yet */
 

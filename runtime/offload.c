@@ -58,7 +58,8 @@ static void run_here(struct wf_job *j)
 
 static int offload(weft_lane *l, weft_task *t, weft_fn fn, void *arg)
 {
-    struct wf_job j = {.lane = l, .fn = fn, .arg = arg, .unended = 1, .cpu = wf_thread_cpu(), .waits = WF_JOB_END};
+    struct wf_job j = {.lane = l, .fn = fn, .arg = arg, .unended = 1, .cpu = wf_thread_cpu(),
+                       .home = wf_worker_self(), .waits = WF_JOB_END};
     struct wf_taker by;
     int err = wf_wait_arm(&t->wait, WF_WAIT_STOPPABLE);
     if (err)

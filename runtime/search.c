@@ -242,9 +242,12 @@ static bool nap(struct wf_worker *w)
         wf_idle_found(&w->rt->idle);
     w->searching = false;
     w->collecting = true;
+    wf_store(&w->napping, true, relaxed);
     wf_driver_nap(w->driver, left < NAP_NS ? left : NAP_NS);
+    wf_store(&w->napping, false, relaxed); /* before the locks of those that gather are taken */
+    bool gathered = wf_lanes_collect(&w->rt->lanes);
     w->collecting = false;
-    bool found = work_anywhere(w);
+    bool found = gathered || work_anywhere(w);
     wf_spin_learn(&w->naps, found);
     return found;
 }

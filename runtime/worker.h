@@ -91,6 +91,7 @@ struct wf_worker {
     WF_ATOMIC(uint64_t) runs, switches, steals, parks, spills, restores; /* figures: written by the worker */
     WF_ATOMIC(uint64_t) taken;                   /* tasks that others have stolen from its queue: by them */
     WF_ATOMIC(enum wf_rest) rest;                /* written by the worker */
+    WF_ATOMIC(bool) napping;                     /* and collects what is gathered in lanes then (lane.c): by itself */
     WF_ATOMIC(uint64_t) stood_seq;               /* run_seq when all stood still the last time: by the watchdog */
     WF_ATOMIC(enum wf_duty) duty;                /* a spare's: given by the watchdog, taken back by the spare */
     WF_ATOMIC(int) thread_id;                    /* as wf_where_look() wants it; written before it runs anything */

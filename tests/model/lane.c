@@ -4,8 +4,8 @@
  *
  * What must hold: a job runs once, or was taken back and never does, also one that waited for room; whoever waits for
  * room is let in when there is some, whether what made it was taken by a thread or taken back; each call of a job of
- * many is made once, and its end is told when the last one has ended; nobody touches a job after it was awaited, nor a
- * lane after close. */
+ * many is made once, and its end is told when the last one has ended; a result that was gathered for a worker that naps
+ * is told when it does not any more; nobody touches a job after it was awaited, nor a lane after close. */
 #include "tests/model/lane.h"
 
 static weft_job jobs[MODEL_THREADS_MAX]; /* of each task */
@@ -225,6 +225,94 @@ MODEL(lane_close, .setup = setup_full, .threads = {use_or_be_late, close_it}, .f
       .spurious = -1, .stale = 1, .bound = 2, .outdated = 1)
 MODEL(lane_close_called, .setup = setup_full, .threads = {call_or_be_late, close_it}, .finish = finish, .early = -1,
       .spurious = -1, .stale = 1, .bound = 2, .outdated = 1)
+
+/* ---- gathered ---- */
+
+/* A task waits for its call, and its worker, which is another thread of the model, naps. Who looks for the lane may
+ * find it closed: runtime/lanes.c. */
+static struct wf_worker *napper;
+
+static void nap_and_collect(void)
+{
+    wf_store(&napper->napping, true, relaxed);
+    wf_store(&napper->napping, false, relaxed);
+    wf_lock(&rt.lanes.lock);
+    if (rt.lanes.opened)
+        wf_lane_collect(lane);
+    wf_unlock(&rt.lanes.lock);
+}
+
+static void nap_twice(void)
+{
+    nap_and_collect();
+    nap_and_collect();
+    leave();
+}
+
+static void setup_napping(void)
+{
+    setup_narrow();
+    rt.lanes.opened = lane;
+    napper = &worker[1];
+}
+
+static void call_from_there(void)
+{
+    begin();
+    int got = weft_offload_on(lane, job, &calls[1]);
+    model_check(got == 5 && calls[1] == 1);
+    leave();
+}
+
+MODEL(lane_gathered, .setup = setup_napping, .threads = {call_from_there, nap_twice}, .finish = finish, .early = -1,
+      .spurious = -1, .stale = 1, .bound = 3)
+
+static void call_there_or_be_stopped(void)
+{
+    begin();
+    int got = weft_offload_on(lane, job, &calls[1]);
+    model_check(got == 5 ? calls[1] == 1 : got == -ECANCELED && calls[1] == 0);
+    leave();
+}
+
+static void nap_as_it_is_stopped(void)
+{
+    wf_store(&napper->napping, true, relaxed);
+    wf_task_stop(&task[1]);
+    nap_and_collect();
+    leave();
+}
+
+MODEL(lane_gathered_stop, .setup = setup_napping, .threads = {call_there_or_be_stopped, nap_as_it_is_stopped},
+      .finish = finish, .early = -1, .spurious = -1, .stale = 1, .bound = 2)
+
+static void call_and_be_gone(void)
+{
+    begin();
+    int got = weft_offload_on(lane, job, &calls[1]);
+    model_check(got == 5 && calls[1] == 1);
+}
+
+MODEL_PLAIN static bool was_used(void *l)
+{
+    return ((weft_lane *)l)->started > 0;
+}
+
+static void close_once_used(void)
+{
+    begin();
+    model_block(was_used, lane, INT64_MAX, "a user");
+    wf_lane_shut(lane, wf_task_self());
+    wf_lock(&rt.lanes.lock);
+    rt.lanes.opened = NULL;
+    wf_unlock(&rt.lanes.lock);
+    wf_lane_close(lane);
+    model_check(!lane->users && !lane->gathered);
+    model_gone(lane, sizeof *lane);
+}
+
+MODEL(lane_gathered_close, .setup = setup_napping, .threads = {call_and_be_gone, close_once_used, nap_and_collect},
+      .finish = finish, .early = -1, .spurious = -1, .stale = 1, .bound = 2, .outdated = 1)
 
 /* Left to the end of the runtime: what was started is done all the same. */
 static void forget(void)

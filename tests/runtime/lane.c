@@ -766,8 +766,8 @@ static int make_call(void *arg)
     return 0;
 }
 
-/* Two threads and room for two; half of the callers are stopped: outside, in the queue, in the middle, afterwards. */
-static int call_and_cancel(weft_lane *l, uint32_t chance)
+/* Half of the callers are stopped: outside, in the queue, in the middle, afterwards. */
+static int call_and_cancel(weft_lane *l, bool some_later, uint32_t chance)
 {
     struct call c[AT_ONCE] = {0};
     weft_task *t[AT_ONCE];
@@ -775,7 +775,7 @@ static int call_and_cancel(weft_lane *l, uint32_t chance)
     WEFT_SCOPE(s);
     for (int i = 0; i < AT_ONCE; i++) {
         c[i].lane = l;
-        c[i].later = i % 2;
+        c[i].later = some_later && i % 2;
         t[i] = weft_spawn(&s, make_call, &c[i]);
     }
     if (chance & 1)
@@ -792,6 +792,7 @@ static int call_and_cancel(weft_lane *l, uint32_t chance)
     return stopped;
 }
 
+/* Two threads, of a lane that has room for two jobs and is closed again, and of one that stays and has room for all. */
 static int call_and_cancel_often(void *arg)
 {
     int stopped = 0;
@@ -799,8 +800,9 @@ static int call_and_cancel_often(void *arg)
     (void)arg;
     for (int i = 0; i < TEST_TIMES(100000 / AT_ONCE); i++, chance = chance * 22695477 + 1) {
         weft_lane *l = open_lane(&(weft_lane_config){.name = "two", .threads = 2, .queue = 2});
-        stopped += call_and_cancel(l, chance);
+        stopped += call_and_cancel(l, true, chance);
         weft_lane_close(l);
+        stopped += call_and_cancel(weft_lane_blocking(), false, chance);
     }
     CHECK(stopped > 0);
     return 0;
@@ -808,5 +810,5 @@ static int call_and_cancel_often(void *arg)
 
 TEST_WITHIN(lane, runs_each_of_a_hundred_thousand_jobs_once_or_says_that_it_did_not, 120)
 {
-    CHECK_EQ(weft_run(&(weft_config){.workers = 2}, call_and_cancel_often, NULL), 0);
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2, .offload_max = 2}, call_and_cancel_often, NULL), 0);
 }
