@@ -291,7 +291,7 @@ static void rest_as_spare(struct wf_worker *w)
         if (wf_lookout_is(w))
             wf_lookout_look(w, wf_clock_now());
     }
-    if (wf_worker_at_hand(w) || w->sweeping)
+    if (wf_worker_at_hand(w) || w->sweeping || w->ended_scope) /* the last one at hand was passed on */
         return;
     park(w, until);
     wf_idle_rouse(&w->rt->idle);
