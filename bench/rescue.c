@@ -17,7 +17,8 @@
  *
  * "weft" is what one gets: completions are kept for their thread, which is knocked at. "silent" the same without
  * knocking; "eager": the kernel interrupts at every completion; "defer": rings are bound to their worker, so others can
- * fire timers but collect little; "alone": no rescue at all. docs/design/fan-in.md has what followed from it. */
+ * fire timers but collect little; "alone": no rescue at all. docs/design/fan-in.md has what followed from it. Without
+ * peers (--no-peers) only the first and the last. */
 #include "bench/bench.h"
 
 #include <pthread.h>
@@ -411,7 +412,7 @@ int main(int argc, char **argv)
         echoes = ECHOES_QUICK;
     name_figures();
     for (unsigned round = 0; round <= o.rounds; round++)
-        for (int m = 0; m < MODES; m++)
+        for (int m = 0; m < MODES; m += o.peers ? 1 : MODES - 1)
             measure(m, round > 0);
     report();
     return 0;

@@ -419,7 +419,7 @@ static int pages_of_who_has_ended(void *arg)
     CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
     weft_scope_cancel(&s);
     CHECK_EQ(weft_scope_close(&s), 0);
-    while (TEST_SLOWNESS == 1 && resident() - before > (size_t)n * 2048)
+    while (TEST_SLOWNESS == 1 && resident() > before + (size_t)n * 2048)
         CHECK_EQ(weft_sleep(100 * WEFT_MSEC), 0);
     return 0;
 }
