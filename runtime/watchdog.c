@@ -30,8 +30,8 @@ static const int64_t PACE_BUSY_NS = 2 * WEFT_MSEC, PACE_MAX_NS = 4 * WEFT_MSEC, 
 static const int64_t PACE_WARY_NS = WEFT_MSEC, WARY_NS = WEFT_SEC;
 
 
-/* Who is blocked gets less CPU time than this between two looks. */
-static const int64_t BLOCKED_CPU_NS = 100 * WEFT_USEC;
+/* Who is blocked gets less CPU time than this between two looks; who computes, more than that in all. */
+static const int64_t BLOCKED_CPU_NS = 100 * WEFT_USEC, COMPUTED_CPU_NS = 300 * WEFT_USEC;
 
 static int64_t smaller(int64_t a, int64_t b)
 {
@@ -56,6 +56,7 @@ static void look(weft_runtime *rt, struct wf_worker *w, struct wf_watchdog_seen 
         seen->taken = wf_load(&w->taken, relaxed);
         seen->since_ns = wf_clock_now(); /* not now, which may be long ago: it has not run before this */
         seen->looks = 0;
+        seen->asked = false;
         seen->reported = false;
         return;
     }
@@ -69,39 +70,50 @@ static void look(weft_runtime *rt, struct wf_worker *w, struct wf_watchdog_seen 
         look_by(d, seen->since_ns + d->limit_ns);
 }
 
-/* ---- blocked ones ---- */
+/* ---- all of them stand still ---- */
 
-/* Has w run the same task since the last look but one, and had next to no CPU time since the last? */
-static bool stands(struct wf_worker *w, struct wf_watchdog_seen *seen)
+enum { HAS_COMPUTED = 1, HAS_NOT_RUN = 2 };
+
+/* What has w done in the run that it is in? Nothing to be said while that is new: who runs many is not asked each time,
+ * unless it has been worth it lately. Nor of who had no CPU: it may be about to end what it does. */
+static unsigned ask(struct wf_worker *w, struct wf_watchdog_seen *seen, bool wary)
 {
-    if (seen->looks == 0)
-        return false; /* and who runs many is not asked at each look */
+    if (seen->looks == 0 && !wary)
+        return 0;
     int64_t cpu = wf_thread_cpu_time(wf_load(&w->thread_id, relaxed)), before = seen->cpu_ns;
     seen->cpu_ns = cpu;
-    return seen->looks > 1 && cpu >= 0 && cpu - before < BLOCKED_CPU_NS;
+    if (!seen->asked)
+        seen->cpu_first_ns = cpu;
+    if (!seen->asked || cpu < 0) {
+        seen->asked = true;
+        return 0;
+    }
+    return (cpu - seen->cpu_first_ns >= COMPUTED_CPU_NS ? HAS_COMPUTED : 0) |
+           (cpu - before < BLOCKED_CPU_NS ? HAS_NOT_RUN : 0);
 }
 
-/* Is nobody left who could run a task? The cheap question first; and whoever gets no CPU is not blocked. */
-static bool are_blocked(weft_runtime *rt)
+/* What is a spare wanted for? The cheap questions first. */
+static enum wf_duty find_duty(weft_runtime *rt, bool wary)
 {
     unsigned n = wf_spares_present(rt);
-    bool all = true;
-    for (unsigned i = 0; i < n; i++)
-        if (wf_spare_takes_part(&rt->workers[i]) && !stands(&rt->workers[i], &rt->watchdog.seen[i]))
-            all = false;
-    for (unsigned i = 0; all && i < n; i++)
-        all = !wf_spare_takes_part(&rt->workers[i]) ||
-              wf_thread_is_blocked(wf_load(&rt->workers[i].thread_id, relaxed));
-    return all;
-}
-
-/* Does everybody compute, or is blocked? */
-static bool do_stand_still(weft_runtime *rt, int64_t now)
-{
-    bool all = true;
-    for (unsigned i = 0; all && i < wf_spares_present(rt); i++)
-        all = !wf_spare_takes_part(&rt->workers[i]) || wf_lookout_stands_still(&rt->workers[i], now);
-    return all;
+    bool blocked = true, still = true;
+    for (unsigned i = 0; i < n; i++) {
+        struct wf_watchdog_seen *seen = &rt->watchdog.seen[i];
+        if (!wf_spare_takes_part(&rt->workers[i]))
+            continue;
+        seen->did = ask(&rt->workers[i], seen, wary);
+        blocked = blocked && seen->did & HAS_NOT_RUN;
+        still = still && seen->did;
+    }
+    for (unsigned i = 0; still && i < n; i++) {
+        bool computed = rt->watchdog.seen[i].did & HAS_COMPUTED;
+        if (!wf_spare_takes_part(&rt->workers[i]) || (computed && !blocked) ||
+            wf_thread_is_blocked(wf_load(&rt->workers[i].thread_id, relaxed)))
+            continue;
+        blocked = false;
+        still = computed;
+    }
+    return !still ? WF_DUTY_NONE : blocked ? WF_DUTY_ALL : WF_DUTY_GO_ON;
 }
 
 /* If nobody is without work, nobody but us looks out for who cannot. */
@@ -112,8 +124,8 @@ static void look_out(weft_runtime *rt, int64_t now)
     if (rt->worker_count == 1 || rt->config.no_rescue || wf_idle_asleep(&rt->idle))
         return;
     wf_lookout_mark(rt, now);
-    bool blocked = are_blocked(rt);
-    if ((blocked || do_stand_still(rt, now)) && wf_spares_call(rt, blocked ? WF_DUTY_ALL : WF_DUTY_GO_ON, now))
+    enum wf_duty duty = find_duty(rt, now < d->wary_until_ns);
+    if (duty != WF_DUTY_NONE && wf_spares_call(rt, duty, now))
         d->wary_until_ns = now + WARY_NS;
     d->pace_ns = smaller(now < d->wary_until_ns ? PACE_WARY_NS : PACE_BUSY_NS, d->pace_max_ns);
 }
@@ -151,6 +163,15 @@ static bool has_process_for_itself(weft_runtime *rt)
     return threads && threads <= wf_spares_present(rt) + 1 + wf_lanes_count_threads(&rt->lanes);
 }
 
+/* The host's callback sees all that tasks have done before (I6). */
+static bool do_all_sleep(weft_runtime *rt)
+{
+    bool asleep = wf_idle_watch(&rt->idle);
+    if (asleep)
+        wf_idle_watch_end(&rt->idle);
+    return asleep;
+}
+
 static void tell_deadlock(weft_runtime *rt)
 {
     rt->watchdog.quiet_told = true;
@@ -168,7 +189,7 @@ static void look_at_all(weft_runtime *rt, int64_t now)
     if (!quiet || !d->quiet || !calm) {
         d->quiet_since_ns = now;
         d->quiet_told = false;
-    } else if (!d->quiet_told && now - d->quiet_since_ns >= d->limit_ns) {
+    } else if (!d->quiet_told && now - d->quiet_since_ns >= d->limit_ns && do_all_sleep(rt)) {
         tell_deadlock(rt);
     }
     d->quiet = quiet;

@@ -31,7 +31,9 @@ struct wf_watchdog_seen {
     uint64_t seq, taken;     /* run_seq, and how many had been stolen from it, when this task was first seen */
     int64_t since_ns;
     unsigned looks;          /* at this task since then */
-    int64_t cpu_ns;          /* CPU time of its thread when last asked, -1: not known */
+    int64_t cpu_ns, cpu_first_ns; /* CPU time of its thread when last asked, and first in this run; -1: not known */
+    bool asked;              /* in this run */
+    unsigned did;            /* the answer to what it has done */
     bool reported;
     uint64_t written;        /* the number of the task that stderr was told of last ... */
     int64_t written_ns;      /* ... and when */

@@ -59,12 +59,6 @@ bool wf_spares_call(weft_runtime *r, enum wf_duty duty, int64_t now)
     model_fail("%d workers stand still at %d: %d", (int)r->worker_count, (int)now, (int)duty);
 }
 
-bool wf_lookout_stands_still(struct wf_worker *w, int64_t now)
-{
-    model_check(w >= rt.workers && now >= 0);
-    return false;
-}
-
 void wf_lookout_mark(weft_runtime *r, int64_t now)
 {
     model_check(r == &rt && now >= 0);
