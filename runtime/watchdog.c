@@ -169,6 +169,8 @@ static bool do_all_sleep(weft_runtime *rt)
     bool asleep = wf_idle_watch(&rt->idle);
     if (asleep)
         wf_idle_watch_end(&rt->idle);
+    for (unsigned i = 0; asleep && i < wf_spares_present(rt); i++)
+        wf_side_get(&rt->workers[i].rest);
     return asleep;
 }
 

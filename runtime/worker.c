@@ -253,6 +253,7 @@ WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left 
 {
     if (how == WF_LEFT_BLOCKING)
         wf_side_give(&t->pool);
+    wf_side_give(&w->rest); /* to the watchdog, once all sleep */
     wf_side_take(wf_side_of(&w->base));
     wf_slice_end(w, t);
     leave_for(w, t, how, pick_unless_long(w, true));
