@@ -9,8 +9,9 @@
  *
  * If all are blocked there is a CPU for it, and it does whatever a worker does. If not all are, those that compute have
  * the CPUs that the program wanted to use, and a spare is one more: it is called only if something waits that has begun
- * already, and begins nothing that lies in others' queues. So it keeps connections and timers alive, and does not
- * become the worker that a program with enough to compute never asked for.
+ * already, and begins nothing that lies in others' queues; only what plain threads submit, and what comes of what it
+ * runs. So it keeps connections and timers alive, and does not become the worker that a program with enough to compute
+ * never asked for.
  *
  * Once a worker is back, spares stand by, and do so to the end: what their tasks have asked of the kernel belongs to
  * their threads. On standby a spare takes nothing from others; what reaches it by its ring, wheel or inbox it passes
@@ -23,7 +24,7 @@
  *
  * Ordering: E1 the store of `present` (release) <-> E2 its load (acquire): the spare's queue, ring and all. That nobody
  * is called, or rung at, once all leave: under the lock (L1, L2), and `stopping` is set before. Whether a spare is on
- * duty, and who was blocked when it was called, are hints: who goes too soon is called again. */
+ * duty, and who stood still when it was called, are hints: who goes too soon is called again. */
 #ifndef WF_SPARE_H
 #define WF_SPARE_H
 
