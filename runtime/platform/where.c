@@ -14,66 +14,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { SAMPLE_EVERY_NS = 100000, PATIENCE_MS = 50, RING_PAGES = 2, SCAN_BYTES = 4096 };
+enum { SAMPLE_EVERY_NS = 100000, PATIENCE_MS = 50, RING_PAGES = 2, SCAN_BYTES = 4096 }; /* a sample fits */
 
 int wf_where_self(void)
 {
     return (int)syscall(SYS_gettid);
 }
 
-/* ---- one that computes ---- */
-
-static int open_clock(int id)
-{
-    struct perf_event_attr a = {
-        .type = PERF_TYPE_SOFTWARE,
-        .size = sizeof a,
-        .config = PERF_COUNT_SW_CPU_CLOCK,
-        .sample_period = SAMPLE_EVERY_NS,
-        .sample_type = PERF_SAMPLE_CALLCHAIN,
-        .exclude_kernel = 1,
-        .exclude_hv = 1,
-        .exclude_callchain_kernel = 1,
-        .wakeup_events = 1,
-    };
-    return (int)syscall(SYS_perf_event_open, &a, id, -1, -1, PERF_FLAG_FD_CLOEXEC);
-}
-
-struct sample {
-    struct perf_event_header header;
-    uint64_t n;
-    uint64_t chain[];
-};
-
-/* The addresses of user code in the first sample; whatever else is in the chain are marks. */
-static void read_chain(struct wf_where *ret, const struct perf_event_mmap_page *ring)
-{
-    const struct sample *s = (const void *)((const char *)ring + ring->data_offset);
-    if (s->header.type != PERF_RECORD_SAMPLE)
-        return;
-    for (uint64_t i = 0; i < s->n && ret->depth < WF_WHERE_DEPTH; i++)
-        if (s->chain[i] < PERF_CONTEXT_MAX)
-            ret->pc[ret->depth++] = (void *)(uintptr_t)s->chain[i];
-    ret->sampled = true;
-}
-
-static void sample_clock(struct wf_where *ret, int id)
-{
-    size_t size = (RING_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
-    int fd = open_clock(id);
-    if (fd < 0)
-        return; /* perf_event_paranoid, or a sandbox */
-    struct perf_event_mmap_page *ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (ring != MAP_FAILED) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (poll(&p, 1, PATIENCE_MS) > 0 && wf_shared_load(&ring->data_head, acquire) > 0 /* the kernel's store */)
-            read_chain(ret, ring);
-        munmap(ring, size);
-    }
-    close(fd);
-}
-
-/* ---- one that waits in the kernel ---- */
+/* ---- return addresses on a stack ---- */
 
 struct code {
     uintptr_t at;
@@ -112,6 +60,75 @@ static bool follows_call(uintptr_t at)
 #endif
 }
 
+static void read_stack(struct wf_where *ret, const uintptr_t *word, size_t n)
+{
+    for (size_t i = 0; i < n && ret->depth < WF_WHERE_DEPTH; i++) {
+        struct code c = {.at = word[i]};
+        dl_iterate_phdr(is_in_code, &c);
+        if (c.found && follows_call(c.at))
+            ret->pc[ret->depth++] = (void *)c.at;
+    }
+}
+
+/* ---- one that computes ---- */
+
+static int open_clock(int id)
+{
+    struct perf_event_attr a = {
+        .type = PERF_TYPE_SOFTWARE,
+        .size = sizeof a,
+        .config = PERF_COUNT_SW_CPU_CLOCK,
+        .sample_period = SAMPLE_EVERY_NS,
+        .sample_type = PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_STACK_USER,
+        .sample_stack_user = SCAN_BYTES,
+        .exclude_kernel = 1,
+        .exclude_hv = 1,
+        .exclude_callchain_kernel = 1,
+        .wakeup_events = 1,
+    };
+    return (int)syscall(SYS_perf_event_open, &a, id, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+struct sample {
+    struct perf_event_header header;
+    uint64_t n;
+    uint64_t word[]; /* n of the call chain; the bytes of stack that follow, these, and how many of them are filled */
+};
+
+/* The first sample. Of the chain, addresses of user code: whatever else is in it are marks. */
+static void read_sample(struct wf_where *ret, const struct perf_event_mmap_page *ring)
+{
+    const struct sample *s = (const void *)((const char *)ring + ring->data_offset);
+    if (s->header.type != PERF_RECORD_SAMPLE)
+        return;
+    for (uint64_t i = 0; i < s->n && ret->depth < WF_WHERE_DEPTH; i++)
+        if (s->word[i] < PERF_CONTEXT_MAX)
+            ret->pc[ret->depth++] = (void *)(uintptr_t)s->word[i];
+    ret->sampled = true;
+    const uint64_t *stack = &s->word[s->n + 1];
+    uint64_t bytes = s->word[s->n];
+    if (ret->depth == 1 && bytes)
+        read_stack(ret, stack, stack[bytes / sizeof *stack] / sizeof *stack);
+}
+
+static void sample_clock(struct wf_where *ret, int id)
+{
+    size_t size = (RING_PAGES + 1) * (size_t)sysconf(_SC_PAGESIZE);
+    int fd = open_clock(id);
+    if (fd < 0)
+        return; /* perf_event_paranoid, or a sandbox */
+    struct perf_event_mmap_page *ring = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (ring != MAP_FAILED) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, PATIENCE_MS) > 0 && wf_shared_load(&ring->data_head, acquire) > 0 /* the kernel's store */)
+            read_sample(ret, ring);
+        munmap(ring, size);
+    }
+    close(fd);
+}
+
+/* ---- one that waits in the kernel ---- */
+
 /* By the kernel, as the stack may go meanwhile. */
 static bool peek(uintptr_t at, void *ret, size_t size)
 {
@@ -123,13 +140,8 @@ static void scan_stack(struct wf_where *ret, uintptr_t sp, uintptr_t end)
 {
     uintptr_t word[SCAN_BYTES / sizeof(uintptr_t)];
     size_t size = end > sp && end - sp < sizeof word ? end - sp : sizeof word;
-    size_t n = peek(sp, word, size) ? size / sizeof *word : 0;
-    for (size_t i = 0; i < n && ret->depth < WF_WHERE_DEPTH; i++) {
-        struct code c = {.at = word[i]};
-        dl_iterate_phdr(is_in_code, &c);
-        if (c.found && follows_call(c.at))
-            ret->pc[ret->depth++] = (void *)c.at;
-    }
+    if (peek(sp, word, size))
+        read_stack(ret, word, size / sizeof *word);
 }
 
 /* ---- a task that has left its stack: context.h says what lies where ---- */

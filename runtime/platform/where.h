@@ -3,8 +3,9 @@
  * For reports about tasks that hold their worker, so it may take some milliseconds, but the thread that is looked at
  * must not notice: no signal is sent to it. Whether it computes or waits in the kernel, and for which system call, is
  * read from /proc. Where it computes is told by one sample of a clock of that thread (perf_event_open(2)), whose call
- * chain is as long as the code keeps frame pointers. Of one that waits in the kernel the stack stands still, and what
- * looks like a return address is taken for one: the first lines are right, one further down may be left from before. */
+ * chain is as long as the code keeps frame pointers. If that is not one step, as in a library built without, or the
+ * thread waits in the kernel, then what looks like a return address on its stack is taken for one: the first lines are
+ * right, one further down may be left from before. */
 #ifndef WF_WHERE_H
 #define WF_WHERE_H
 

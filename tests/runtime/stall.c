@@ -46,6 +46,27 @@ __attribute__((noinline)) static void block_until_told(struct told *t)
     CHECK_EQ(read(t->pipe[0], &byte, 1), 1);
 }
 
+/* Without a frame to go on from, as in a library that keeps no frame pointers. */
+__attribute__((noinline)) static void compute_frameless(WF_ATOMIC(bool) *flag)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("sub $128, %%rsp\n\tpush %%rbp\n\txor %%ebp, %%ebp\n"
+                     "0:\tpause\n\tcmpb $0, (%0)\n\tje 0b\n\t"
+                     "pop %%rbp\n\tadd $128, %%rsp" : : "r"(flag) : "memory", "cc");
+#else
+    __asm__ volatile("mov x9, x29\n\tmov x29, xzr\n"
+                     "0:\tyield\n\tldrb w10, [%0]\n\tcbz w10, 0b\n\t"
+                     "mov x29, x9" : : "r"(flag) : "memory", "cc", "x9", "x10");
+#endif
+    compute_until(flag);
+}
+
+static int compute_elsewhere(void *arg)
+{
+    compute_frameless(&((struct told *)arg)->told);
+    return 0;
+}
+
 static int compute(void *arg)
 {
     compute_until(&((struct told *)arg)->told);
@@ -70,6 +91,8 @@ static bool is_seen(const struct told *t, const char *function)
     for (unsigned i = 0; i < t->depth; i++)
         if (strncmp(t->first[i], function, strlen(function)) == 0)
             return strstr(t->first[i], ".c:") || strstr(t->first[i], ".h:");
+    for (unsigned i = 0; i < t->depth; i++)
+        fprintf(stderr, "seen: %s\n", t->first[i]);
     return false;
 }
 
@@ -88,6 +111,14 @@ TEST(stall, of_one_that_computes_says_so_and_where)
     CHECK_STR(t.doing, "computes");
     if (t.depth > 0) /* 0: the system lets nobody sample a thread */
         CHECK(is_seen(&t, "compute")); /* or compute_until, unless it is just calling */
+}
+
+TEST(stall, of_one_that_computes_without_a_frame_says_who_called)
+{
+    struct told t = {0};
+    tell(&t, compute_elsewhere);
+    if (t.depth > 0)
+        CHECK(is_seen(&t, "compute_elsewhere"));
 }
 
 TEST(stall, of_one_that_is_blocked_says_by_which_call_and_where)
