@@ -7,7 +7,8 @@
  *               has come to it meanwhile
  *   idle_cpu    what the other worker uses of a CPU while one computes and there is nothing else to be done
  *   echo        CPU time of a round trip over a socket pair while nobody stands still; with the rescue against without,
- *               the ratio is the figure
+ *               the ratio is the figure. In five times as many rounds, by themselves, every other one backwards: it is
+ *               a matter of percents
  *
  * Meanwhile, every millisecond: eight tasks wake from a sleep; four read eight bytes that a plain thread writes to a
  * socket of theirs; four receive from a channel what another sends after a sleep. All began before it stood still, on
@@ -28,7 +29,7 @@
 #include <weft.h>
 
 enum { SLEEPERS = 8, READERS = 4, RECEIVERS = 4, PERCENTILES = 4 };
-enum { ECHOES = 20000, ECHOES_QUICK = 2000, ECHO_PAIRS = 16 };
+enum { ECHOES = 50000, ECHOES_QUICK = 2000, ECHO_PAIRS = 16, ECHO_ROUNDS = 5 };
 
 static const size_t STORM_SIZE = (size_t)64 << 20;
 static const int64_t PERIOD = WEFT_MSEC, OFTEN = 5 * WEFT_MSEC, BEFORE = 20 * WEFT_MSEC;
@@ -367,7 +368,7 @@ static void name_figures(void)
 
 static void measure(int m, bool keep)
 {
-    double value[PERCENTILES], percent = 0, us = 0;
+    double value[PERCENTILES], percent = 0;
     for (int w = 0; w < WAYS; w++) {
         scene.stand_still = ways[w].stand_still;
         run(modes[m].ring, modes[m].no_rescue, run_scene, NULL);
@@ -376,11 +377,16 @@ static void measure(int m, bool keep)
             bench_add(&late[m][w][p], value[p]);
     }
     run(modes[m].ring, modes[m].no_rescue, compute_alone, &percent);
-    run(modes[m].ring, modes[m].no_rescue, echo, &us);
-    if (keep) {
+    if (keep)
         bench_add(&idle_cpu[m], percent);
+}
+
+static void measure_echo(int m, bool keep)
+{
+    double us = 0;
+    run(modes[m].ring, modes[m].no_rescue, echo, &us);
+    if (keep)
         bench_add(&echo_us[m], us);
-    }
 }
 
 static void report(void)
@@ -414,6 +420,9 @@ int main(int argc, char **argv)
     for (unsigned round = 0; round <= o.rounds; round++)
         for (int m = 0; m < MODES; m += o.peers ? 1 : MODES - 1)
             measure(m, round > 0);
+    for (unsigned round = 0; round <= o.rounds * ECHO_ROUNDS; round++)
+        for (int i = 0; i < MODES; i += o.peers ? 1 : MODES - 1)
+            measure_echo(round % 2 ? MODES - 1 - i : i, round > 0);
     report();
     return 0;
 }

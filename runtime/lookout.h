@@ -5,7 +5,8 @@
  * rest others do what it cannot: submit, collect, fire. What becomes ready so is theirs, and runs at once.
  *
  *     who looks    one idle worker at a time, the lookout: it sleeps in slices as long as anybody is awake. And the
- *                  watchdog, as all may be busy
+ *                  watchdog, as all may be busy, or nobody was woken to look out: who goes to work sees to that, but
+ *                  not more than once in 4 ms, as a wake costs as much as a request
  *     what is seen whoever has run the same task for 200 us stands still. Whoever looks notes it (`seen`), and leaves
  *                  a word in the runtime (`stalled`)
  *     who helps    the lookout; and every worker that reads the word, as it looks outside every so often. One at a
@@ -42,8 +43,12 @@ void wf_lookout_look(struct wf_worker *w, int64_t now);
 
 /* When w, which is about to sleep, is to look the next time; its bit among the sleepers is set, and a fence has
  * followed. INT64_MAX: all others sleep too, or somebody else is the lookout. Whoever wakes takes its bit back and, on
- * its way to work, looks for sleepers after a fence: either it sees us and wakes us, or we see that it is awake. */
+ * its way to work, looks for sleepers after a fence, if it looks for any: either it sees us and wakes us, or we see
+ * that it is awake. */
 int64_t wf_lookout_until(struct wf_worker *w);
+
+/* w goes to work, and might stand still: should it wake another to look out? */
+bool wf_lookout_is_missing(struct wf_worker *w, int64_t now);
 
 /* w is not the lookout any more, if it was. */
 void wf_lookout_resign(struct wf_worker *w);

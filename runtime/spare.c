@@ -133,15 +133,29 @@ static void call_one(weft_runtime *rt, enum wf_duty duty, int64_t now)
     }
 }
 
+/* Under the lock: all have come, and none leaves before it is let go. */
+static bool are_all_here(weft_runtime *rt)
+{
+    return wf_load(&rt->started, acquire) >= rt->worker_count /* kept: for their drivers */ &&
+           !wf_load(&rt->stopping, relaxed);
+}
+
 bool wf_spares_call(weft_runtime *rt, enum wf_duty duty, int64_t now)
 {
     wf_lock(&rt->spares.lock);
-    bool all_are_up = wf_load(&rt->started, acquire) >= rt->worker_count; /* kept: for their drivers */
-    bool wanted = all_are_up && !wf_load(&rt->stopping, relaxed) && is_wanted(rt, duty, now);
+    bool wanted = are_all_here(rt) && is_wanted(rt, duty, now);
     if (wanted)
         call_one(rt, duty, now);
     wf_unlock(&rt->spares.lock);
     return wanted;
+}
+
+void wf_spares_wake_idle(weft_runtime *rt, struct wf_worker *near)
+{
+    wf_lock(&rt->spares.lock);
+    if (are_all_here(rt))
+        wf_worker_wake_one(near);
+    wf_unlock(&rt->spares.lock);
 }
 
 /* ---- by a spare ---- */

@@ -36,6 +36,9 @@ unsigned wf_spares_max(unsigned workers);
 /* By the watchdog, to whom all seem to stand still: call one more, or make it. False: there is nothing to do for it. */
 bool wf_spares_call(weft_runtime *rt, enum wf_duty duty, int64_t now);
 
+/* By the watchdog, who sees somebody stand still and another sleep: wake that one instead, the next from `near` on. */
+void wf_spares_wake_idle(weft_runtime *rt, struct wf_worker *near);
+
 /* How many workers there are, spares included: it only grows; and how many there will ever be, after `stopping`. */
 static inline unsigned wf_spares_present(weft_runtime *rt)
 {

@@ -116,14 +116,26 @@ static enum wf_duty find_duty(weft_runtime *rt, bool wary)
     return !still ? WF_DUTY_NONE : blocked ? WF_DUTY_ALL : WF_DUTY_GO_ON;
 }
 
+/* Whoever has gone to work without a lookout stands still: wake one. */
+static void post(weft_runtime *rt)
+{
+    uint32_t stalled = wf_load(&rt->stalled, relaxed);
+    if (stalled && !wf_load(&rt->lookout, relaxed))
+        wf_spares_wake_idle(rt, &rt->workers[stalled - 1]);
+}
+
 /* If nobody is without work, nobody but us looks out for who cannot. */
 static void look_out(weft_runtime *rt, int64_t now)
 {
     struct wf_watchdog *d = &rt->watchdog;
     d->pace_ns = d->pace_max_ns;
-    if (rt->worker_count == 1 || rt->config.no_rescue || wf_idle_asleep(&rt->idle))
+    if (rt->worker_count == 1 || rt->config.no_rescue)
         return;
     wf_lookout_mark(rt, now);
+    if (wf_idle_asleep(&rt->idle)) {
+        post(rt);
+        return;
+    }
     enum wf_duty duty = find_duty(rt, now < d->wary_until_ns);
     if (duty != WF_DUTY_NONE && wf_spares_call(rt, duty, now))
         d->wary_until_ns = now + WARY_NS;

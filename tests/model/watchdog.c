@@ -59,6 +59,13 @@ bool wf_spares_call(weft_runtime *r, enum wf_duty duty, int64_t now)
     model_fail("%d workers stand still at %d: %d", (int)r->worker_count, (int)now, (int)duty);
 }
 
+/* Nobody leaves word that one stands still, so nobody is woken to look out. */
+
+void wf_spares_wake_idle(weft_runtime *r, struct wf_worker *near)
+{
+    model_fail("worker %u of %u does not stand still", near->index, r->worker_count);
+}
+
 void wf_lookout_mark(weft_runtime *r, int64_t now)
 {
     model_check(r == &rt && now >= 0);

@@ -222,6 +222,42 @@ TEST(fanin, is_done_if_only_the_program_has_switched_it_off)
     CHECK_EQ(weft_run(&(weft_config){.workers = 2, .no_rescue = true}, play_with_time, &s), 0);
 }
 
+/* ---- Nobody looks out ---- */
+
+enum { WORKED = 6, LEFT_ROUNDS = 10 };
+
+/* Go to work a few times in a row, for one task alone, so that nobody is woken to look out in the end; then compute
+ * beside a task that naps on the same worker. False: it did not come to that. */
+static bool compute_unguarded(void)
+{
+    struct left_alone l = {0};
+    WEFT_SCOPE(scope);
+    weft_pin();
+    CHECK_EQ(weft_go(&scope, nap, &l), 0);
+    yield_until(&l.waits);
+    for (int i = 0; i < WORKED; i++)
+        CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
+    bool beside = l.worker == weft_worker() && weft_since(l.since) < NAP_NS / 2;
+    while (beside && !wf_load(&l.woken, acquire))
+        CHECK(weft_since(l.since) < COMPUTE_MAX_NS);
+    weft_unpin();
+    CHECK_EQ(weft_scope_close(&scope), 0);
+    return beside;
+}
+
+static int leave_unguarded(void *arg)
+{
+    (void)arg;
+    for (int rounds = 0; rounds < LEFT_ROUNDS;)
+        rounds += compute_unguarded();
+    return 0;
+}
+
+TEST_WITHIN(fanin, is_done_for_whom_nobody_looks_out, 60)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 2}, leave_unguarded, NULL), 0);
+}
+
 /* What the watchdog does: look, and leave word. */
 struct marker {
     weft_runtime *rt;
