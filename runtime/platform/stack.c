@@ -52,7 +52,7 @@
 #define STACK_SIZE_MAX ((size_t)1 << 36)
 
 enum {
-    GUARD_MIN = 64 << 10,
+    GUARD_MIN = 48 << 10,
     COLOURS = 15,
     COLOUR_STEP = 64,
     TOP_MAX = SANITIZED ? 1088 : 1024, /* descriptor and colour; sanitizers keep more in it */

@@ -1,15 +1,16 @@
 /* stack.h - stacks for tasks, cut from reservations of address space.
  *
  *     low end                                                        high end
- *     | guard, 64 KiB or more | usable         ... | struct wf_stack | colour |
+ *     | guard, 48 KiB or more | usable         ... | struct wf_stack | colour |
  *       touching it faults      grows down, touched page by page
  *
  * A pool reserves address space in slabs, no swap reserved, no huge pages, and hands out stacks of one
  * size. A slab is as large as all before it together, from 64 MiB on, so there are few however many stacks:
- * their places fit a small table that a signal handler may read. A guard as large as 64 KiB catches what
- * skips a page. It costs no mapping where the kernel has MADV_GUARD_INSTALL (6.13 and later): millions of
- * stacks. Elsewhere mprotect makes two mappings per stack, and somewhat below vm.max_map_count / 2 stacks
- * wf_stack_get fails after one line on stderr that names the limit.
+ * their places fit a small table that a signal handler may read. A guard as large as 48 KiB catches what
+ * skips a page; a larger one would cost more of the page tables. It costs no mapping where the kernel has
+ * MADV_GUARD_INSTALL (6.13 and later): millions of stacks. Elsewhere mprotect makes two mappings per stack,
+ * and somewhat below vm.max_map_count / 2 stacks wf_stack_get fails after one line on stderr that names the
+ * limit.
  *
  * Three things keep caches useful, since the hottest bytes of every stack are at its top. The stack that was
  * given back last is handed out first: it is warm. Tops are coloured: they differ by multiples of 64 bytes,

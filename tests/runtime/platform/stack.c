@@ -75,7 +75,7 @@ TEST(stack, it_has_the_size_that_was_asked_for_and_a_guard_below)
         CHECK(low + s->size == (char *)s);
         low[0] = low[s->size - 1] = 1;
         CHECK(!wf_stack_is_guard(low) && !wf_stack_is_guard(s));
-        CHECK(wf_stack_is_guard(low - 1) && wf_stack_is_guard(low - (64 << 10)));
+        CHECK(wf_stack_is_guard(low - 1) && wf_stack_is_guard(low - (48 << 10)));
     }
     CHECK_EQ(got, 100);
     CHECK(!wf_stack_is_guard(&got) && !wf_stack_is_guard(NULL));

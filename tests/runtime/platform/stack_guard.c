@@ -83,7 +83,7 @@ static int (*volatile leap_on)(int n);
 
 static int leap(int n)
 {
-    volatile char room[60 << 10];
+    volatile char room[44 << 10];
     room[0] = (char)n;
     __asm__ volatile("" : : "r"(room)); /* all of it is wanted */
     return n == 0 ? room[0] : leap_on(n - 1) + room[0];
@@ -145,7 +145,7 @@ TEST(stack_guard, endless_recursion_is_reported)
     dies_reporting(die_recursing);
 }
 
-TEST(stack_guard, frames_of_60_kilobytes_do_not_leap_the_guard)
+TEST(stack_guard, frames_of_44_kilobytes_do_not_leap_the_guard)
 {
     dies_reporting(die_leaping);
 }
