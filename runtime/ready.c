@@ -45,15 +45,19 @@ void wf_worker_deliver(struct wf_worker *w, weft_task *t)
 {
     wf_child_refuse("waking a task");
     weft_runtime *rt = w->rt;
+    struct wf_worker *self = wf_worker_self();
+    bool visits = !self || self->rt != rt; /* else all stay at least as long as we are in our loop */
     wf_store(&t->state, WF_TASK_READY, relaxed);
     wf_side_give(&t->fn);
     bool pinned = wf_worker_is_pinned(t); /* once pushed, t is somebody else's */
-    wf_runtime_visit(rt);
+    if (visits)
+        wf_runtime_visit(rt);
     wf_inbox_push(pinned ? &w->pinned_inbox : &w->inbox, t);
     wf_driver_wake(w->driver);
     if (!pinned && wf_load(&w->current, relaxed))
         wake(rt, wf_idle_claim(&rt->idle, w->index + 1)); /* w is busy: an idle one may be quicker */
-    wf_runtime_leave(rt);
+    if (visits)
+        wf_runtime_leave(rt);
 }
 
 void wf_worker_ready(weft_task *t)
