@@ -13,7 +13,8 @@
  *     away_10ms_64        the same jobs, offloaded: to lane cpu, spawn_blocking(), a thread_pool, uv_queue_work();
  *                         Go has nothing of the kind, and computes as before
  *     away_10ms_100_even  one core's worth of jobs, offloaded: a ping beside it is held against one of stall_0, and
- *                         against limits/stall_bare, where a plain thread answers pings while one, or two, compute
+ *                         against limits/stall_bare, where a plain thread answers pings while one, or two, compute;
+ *                         and where two answer, as there are two workers here and in all peers
  *
  * 64 connections if nothing else is said, and 4,000 innocent requests a second: work for a fifth of a core, of server
  * and client together. In each round every server goes through every scene, with the same schedule; each round has
@@ -270,8 +271,9 @@ static struct plan read_plan(int argc, char **argv, struct stall_results *r)
     snprintf(plot, sizeof plot, "%s/stall.svg", bench_folder());
     add_server(&p, STALL_WITHOUT_RESCUE, without);
     add_server(&p, "weft-pin", "stall pin");
-    static const char *const others[] = {"limits/stall_bare 1 5", "limits/stall_bare 2 5", "peers/tokio_peer stall 2",
-                                         "peers/go_stall 2", "peers/boost_stall 2", "peers/uv_stall 2"};
+    static const char *const others[] = {"limits/stall_bare 1 5", "limits/stall_bare 2 5", "limits/stall_bare 2 5 2",
+                                         "peers/tokio_peer stall 2", "peers/go_stall 2", "peers/boost_stall 2",
+                                         "peers/uv_stall 2"};
     for (unsigned i = 0; i < sizeof others / sizeof *others && p.o.peers; i++)
         add_server(&p, NULL, others[i]);
     read_own(argc, argv, more, &p, &s, &one);

@@ -9,7 +9,8 @@ static const double bar_load = 0.64, bar_p99 = 0.5, bar_p999 = 1.0, bar_without_
  * less are nothing. */
 static const double bar_answered = 1.001;
 
-static const char *const bare[] = {"bare-1", "bare-2"}; /* limits/stall_bare, with so many threads that compute */
+/* limits/stall_bare, with so many threads that compute; x2: and two that serve, as all others have */
+static const char *const bare[] = {"bare-1", "bare-2", "bare-2x2"};
 
 /* Of the peers, the one whose median is the lowest; or the highest, of what was answered. NULL for none. */
 static const struct stall_contender *best_peer(const struct stall_results *r, unsigned scene, enum stall_metric m)

@@ -11,8 +11,9 @@ static const int64_t STOOD_STILL_NS = 200 * WEFT_USEC, HELPED_NS = 100 * WEFT_US
 /* A knock is heard within so long, mostly; and if not, it is repeated. */
 static const int64_t KNOCKED_NS = 30 * WEFT_USEC, KNOCK_AGAIN_NS = WEFT_MSEC;
 
-/* Whoever goes to work wakes another to look out, but not time and again: the watchdog sees the rest (watchdog.c). */
-static const int64_t GUARDED_NS = 4 * WEFT_MSEC;
+/* Whoever goes to work wakes another to look out, but not time and again unless somebody has stood still lately: the
+ * watchdog sees the rest (watchdog.c). */
+static const int64_t GUARDED_NS = 4 * WEFT_MSEC, WARY_NS = WEFT_SEC;
 
 /* A lookout sleeps twice as long each time, up to this; but not while it knows of somebody who stands still. */
 static const int64_t LOOKOUT_MAX_NS = 4 * WEFT_MSEC;
@@ -48,6 +49,8 @@ void wf_lookout_mark(weft_runtime *rt, int64_t now)
             wf_store(&v->overran, wf_load(&v->seen.seq, relaxed), relaxed);
         }
     }
+    if (stalled)
+        wf_store(&rt->wary_until_ns, now + WARY_NS, relaxed);
     if (stalled != wf_load(&rt->stalled, relaxed)) /* else the line stays where it is read */
         wf_store(&rt->stalled, stalled, relaxed);
 }
@@ -123,12 +126,14 @@ bool wf_lookout_is(struct wf_worker *w)
     return wf_load(post, relaxed) == w->index + 1 || wf_cas(post, &nobody, w->index + 1, relaxed);
 }
 
-bool wf_lookout_is_missing(struct wf_worker *w, int64_t now)
+bool wf_lookout_is_wanted(struct wf_worker *w, int64_t now)
 {
     weft_runtime *rt = w->rt;
-    if (rt->worker_count == 1 || rt->config.no_rescue || wf_load(&rt->lookout, relaxed))
+    if (rt->worker_count == 1 || rt->config.no_rescue)
         return false;
-    if (now < wf_load(&rt->guarded_ns, relaxed) && rt->watchdog.seen)
+    if (now < wf_load(&rt->wary_until_ns, relaxed) || !rt->watchdog.seen)
+        return true;
+    if (wf_load(&rt->lookout, relaxed) || now < wf_load(&rt->guarded_ns, relaxed))
         return false;
     wf_store(&rt->guarded_ns, now + GUARDED_NS, relaxed);
     return true;

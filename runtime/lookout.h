@@ -6,7 +6,8 @@
  *
  *     who looks    one idle worker at a time, the lookout: it sleeps in slices as long as anybody is awake. And the
  *                  watchdog, as all may be busy, or nobody was woken to look out: who goes to work sees to that, but
- *                  not more than once in 4 ms, as a wake costs as much as a request
+ *                  as a wake costs as much as a request not more than once in 4 ms, unless one has stood still in
+ *                  the last second
  *     what is seen whoever has run the same task for 200 us stands still. Whoever looks notes it (`seen`), and leaves
  *                  a word in the runtime (`stalled`)
  *     who helps    the lookout; and every worker that reads the word, as it looks outside every so often. One at a
@@ -48,7 +49,7 @@ void wf_lookout_look(struct wf_worker *w, int64_t now);
 int64_t wf_lookout_until(struct wf_worker *w);
 
 /* w goes to work, and might stand still: should it wake another to look out? */
-bool wf_lookout_is_missing(struct wf_worker *w, int64_t now);
+bool wf_lookout_is_wanted(struct wf_worker *w, int64_t now);
 
 /* w is not the lookout any more, if it was. */
 void wf_lookout_resign(struct wf_worker *w);

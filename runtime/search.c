@@ -104,7 +104,7 @@ static void look_outside(struct wf_worker *w)
         help(w);
     w->collecting = false;
     unsigned things = wf_queue_count_all(&w->queue) + (w->pinned != NULL);
-    if (things > 1 || (things == 1 && wf_lookout_is_missing(w, wf_clock_now()))) /* for the rest; to look out */
+    if (things > 1 || (things == 1 && wf_lookout_is_wanted(w, wf_clock_now()))) /* for the rest; to look out */
         wf_worker_wake_one(w);
 }
 
@@ -356,7 +356,7 @@ weft_task *wf_worker_find(struct wf_worker *w)
         wf_lookout_resign(w); /* first, so that whoever is woken finds the post free */
     bool was_last = w->searching && wf_idle_found(&w->rt->idle);
     w->searching = false;
-    if (was_last || (was_lookout && wf_lookout_is_missing(w, wf_clock_now())))
+    if (was_last || (was_lookout && wf_lookout_is_wanted(w, wf_clock_now())))
         wf_worker_wake_one(w);
     return t;
 }

@@ -131,6 +131,7 @@ struct weft_runtime {
     WF_ATOMIC(bool) stopping;   /* everything is done: workers leave their loops */
     WF_ATOMIC(uint32_t) lookout; /* index + 1 of the idle worker that watches the busy ones, 0: none */
     WF_ATOMIC(int64_t) guarded_ns; /* nobody need be woken to become that before then; by who goes to work: a hint */
+    WF_ATOMIC(int64_t) wary_until_ns; /* ... unless it is before this, as one stood still; by whoever looks: a hint */
     WF_ATOMIC(uint32_t) stalled; /* the same of one that stands still; by whoever looks: a hint */
     WF_ATOMIC(uint32_t) started, stopped; /* workers that have come up, that have left their loop */
     WF_ATOMIC(int) start_error;

@@ -1,13 +1,13 @@
 /* stall_bare.c - the limit of the stall benchmark's offloaded scenes: the same server without a runtime.
  *
- *     stall_bare THREADS NICE
+ *     stall_bare THREADS NICE [SERVERS]
  *
- * One thread waits in epoll and sends innocent requests back as they come. THREADS others, nicer by NICE, take what is
- * to be computed elsewhere from one queue, and answer it themselves. Nothing is handed back, looked for or stolen: what
- * a ping waits for here is the system, which has to give the first thread a CPU though the others, and the client, use
- * them as well.
+ * One thread, or SERVERS, each with a share of the connections, waits in epoll and sends innocent requests back as they
+ * come. THREADS others, nicer by NICE, take what is to be computed elsewhere from one queue, and answer it themselves.
+ * Nothing is handed back, looked for or stolen: what a ping waits for here is the system, which has to give a thread
+ * that serves a CPU though the others, and the client, use them as well.
  *
- * Says "bare-THREADS VERSION PORT" and serves until it is killed. */
+ * Says "bare-THREADS VERSION PORT", or "bare-THREADSxSERVERS VERSION PORT", and serves until it is killed. */
 #include "bench/bench.h"
 #include "bench/stall.h"
 
@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-enum { BACKLOG = 4096, EVENTS = 256, JOBS_MAX = 4096, THREADS_MAX = 64 };
+enum { BACKLOG = 4096, EVENTS = 256, JOBS_MAX = 4096, THREADS_MAX = 64, SERVERS_MAX = 64 };
 
 struct conn {
     int fd;
@@ -101,15 +101,20 @@ static void receive(struct conn *c)
     answer(c->fd, &c->next);
 }
 
-static void begin(int epoll, int listener)
+static unsigned servers = 1;
+static int epoll[SERVERS_MAX]; /* of each of them; the first has the listener, with no data */
+
+static void begin(int listener)
 {
+    static unsigned begun;
     struct conn *c = calloc(1, sizeof *c);
     int one = 1;
     if (c == NULL)
         bench_die("bare: no memory");
     c->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) != 0 ||
-        epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &(struct epoll_event){.events = EPOLLIN, .data.ptr = c}) != 0)
+        epoll_ctl(epoll[begun++ % servers], EPOLL_CTL_ADD, c->fd,
+                  &(struct epoll_event){.events = EPOLLIN, .data.ptr = c}) != 0)
         bench_die("bare: a connection cannot be opened: %s", strerror(errno));
 }
 
@@ -121,34 +126,55 @@ static int listen_and_say(unsigned threads)
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, BACKLOG) != 0 ||
         getsockname(fd, (struct sockaddr *)&at, &size) != 0)
         bench_die("bare: cannot listen: %s", strerror(errno));
-    printf("bare-%u 1 %u\n", threads, (unsigned)ntohs(at.sin_port));
+    char each[16] = "";
+    if (servers > 1)
+        snprintf(each, sizeof each, "x%u", servers);
+    printf("bare-%u%s 1 %u\n", threads, each, (unsigned)ntohs(at.sin_port));
     fflush(stdout);
     return fd;
+}
+
+static int listener;
+
+static void *serve(void *mine)
+{
+    struct epoll_event event[EVENTS];
+    for (;;) {
+        int n = epoll_wait(*(int *)mine, event, EVENTS, -1);
+        for (int i = 0; i < n; i++) {
+            if (event[i].data.ptr == NULL)
+                begin(listener);
+            else
+                receive(event[i].data.ptr);
+        }
+    }
+    return NULL;
+}
+
+static void start(void *(*fn)(void *), void *arg)
+{
+    pthread_t id;
+    if (pthread_create(&id, NULL, fn, arg) != 0)
+        bench_die("bare: no thread");
 }
 
 int main(int argc, char **argv)
 {
     static int nice;
-    struct epoll_event event[EVENTS];
-    unsigned threads = argc == 3 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
-    nice = argc == 3 ? (int)strtol(argv[2], NULL, 10) : 0;
-    if (threads == 0 || threads > THREADS_MAX)
-        bench_die("usage: stall_bare THREADS NICE");
-    for (unsigned i = 0; i < threads; i++) {
-        pthread_t computing;
-        if (pthread_create(&computing, NULL, compute, &nice) != 0)
-            bench_die("bare: no thread");
-    }
-    int listener = listen_and_say(threads), epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &(struct epoll_event){.events = EPOLLIN}) != 0)
+    unsigned threads = argc >= 3 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
+    nice = argc >= 3 ? (int)strtol(argv[2], NULL, 10) : 0;
+    servers = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 1;
+    if (argc > 4 || threads == 0 || threads > THREADS_MAX || servers == 0 || servers > SERVERS_MAX)
+        bench_die("usage: stall_bare THREADS NICE [SERVERS]");
+    for (unsigned i = 0; i < threads; i++)
+        start(compute, &nice);
+    listener = listen_and_say(threads);
+    for (unsigned i = 0; i < servers; i++)
+        epoll[i] = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_ctl(epoll[0], EPOLL_CTL_ADD, listener, &(struct epoll_event){.events = EPOLLIN}) != 0)
         bench_die("bare: epoll: %s", strerror(errno));
-    for (;;) {
-        int n = epoll_wait(epoll, event, EVENTS, -1);
-        for (int i = 0; i < n; i++) {
-            if (event[i].data.ptr == NULL)
-                begin(epoll, listener);
-            else
-                receive(event[i].data.ptr);
-        }
-    }
+    for (unsigned i = 1; i < servers; i++)
+        start(serve, &epoll[i]);
+    serve(&epoll[0]);
+    return 0;
 }

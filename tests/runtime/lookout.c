@@ -136,20 +136,26 @@ TEST(lookout, knocks_at_nobody_who_does_not_stand_still)
     CHECK_EQ(knocks(), 0);
 }
 
-TEST(lookout, is_missing_where_nobody_looks_out_once_in_a_while)
+TEST(lookout, is_wanted_where_nobody_looks_out_once_in_a_while_and_always_after_a_stall)
 {
     struct wf_watchdog_seen seen;
     open_workers();
     rt.watchdog.seen = &seen;
-    CHECK(wf_lookout_is_missing(&worker[ME], now));
-    CHECK(!wf_lookout_is_missing(&worker[OTHER], now + 3 * WEFT_MSEC));
-    CHECK(wf_lookout_is_missing(&worker[OTHER], now + 4 * WEFT_MSEC));
+    CHECK(wf_lookout_is_wanted(&worker[ME], now));
+    CHECK(!wf_lookout_is_wanted(&worker[OTHER], now + 3 * WEFT_MSEC));
+    CHECK(wf_lookout_is_wanted(&worker[OTHER], now + 4 * WEFT_MSEC));
     CHECK(wf_lookout_is(&worker[ME]));
-    CHECK(!wf_lookout_is_missing(&worker[OTHER], now + WEFT_SEC));
+    CHECK(!wf_lookout_is_wanted(&worker[OTHER], now + WEFT_SEC));
     wf_lookout_resign(&worker[ME]);
-    CHECK(wf_lookout_is_missing(&worker[OTHER], now + WEFT_SEC));
+    CHECK(wf_lookout_is_wanted(&worker[OTHER], now + WEFT_SEC));
+    CHECK(!wf_lookout_is_wanted(&worker[OTHER], now + WEFT_SEC));
+    wf_lookout_mark(&rt, now + WEFT_SEC); /* somebody stands still */
+    CHECK(wf_lookout_is_wanted(&worker[OTHER], now + WEFT_SEC));
+    CHECK(wf_lookout_is_wanted(&worker[OTHER], now + 2 * WEFT_SEC - 1)); /* each time */
+    CHECK(wf_lookout_is_wanted(&worker[OTHER], now + 2 * WEFT_SEC));
+    CHECK(!wf_lookout_is_wanted(&worker[OTHER], now + 2 * WEFT_SEC));
     rt.watchdog.seen = NULL; /* then nobody sees what they do not */
-    CHECK(wf_lookout_is_missing(&worker[OTHER], now + WEFT_SEC));
+    CHECK(wf_lookout_is_wanted(&worker[OTHER], now + 2 * WEFT_SEC));
 }
 
 TEST(lookout, looks_at_nobody_if_that_is_switched_off)
