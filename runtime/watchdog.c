@@ -29,7 +29,6 @@ static const int64_t PACE_BUSY_NS = 2 * WEFT_MSEC, PACE_MAX_NS = 4 * WEFT_MSEC, 
 /* Where all have stood still and something waited, that will happen again. */
 static const int64_t PACE_WARY_NS = WEFT_MSEC, WARY_NS = WEFT_SEC;
 
-
 /* Who is blocked gets less CPU time than this between two looks; who computes, more than that in all. */
 static const int64_t BLOCKED_CPU_NS = 100 * WEFT_USEC, COMPUTED_CPU_NS = 300 * WEFT_USEC;
 
