@@ -208,7 +208,7 @@ TEST(spare, has_a_successor_when_it_is_blocked_itself)
 /* ---- Computing ---- */
 
 static struct {
-    WF_ATOMIC(unsigned) computing, fresh_ran;
+    WF_ATOMIC(unsigned) begun, computing, fresh_ran;
     WF_ATOMIC(bool) is_fresh_there, enough;
     int ping[2], pong[2];
 } busy;
@@ -241,6 +241,7 @@ static int answer(void *arg)
 {
     char byte;
     (void)arg;
+    wf_add(&busy.begun, 1u, relaxed);
     while (weft_read(busy.ping[0], &byte, 1) == 1)
         CHECK_EQ(weft_write(busy.pong[1], &byte, 1), 1);
     return 0;
@@ -251,6 +252,7 @@ static int go_on_meanwhile(void *arg)
 {
     int added = 0;
     (void)arg;
+    wf_add(&busy.begun, 1u, relaxed);
     while (!wf_load(&busy.is_fresh_there, acquire))
         CHECK_EQ(weft_sleep(WEFT_MSEC), 0);
     for (int i = 0; i < 20; i++) {
@@ -279,7 +281,8 @@ static int compute_on_all(void *arg)
     WEFT_SCOPE(s);
     CHECK_EQ(weft_go(&s, answer, NULL), 0);
     CHECK_EQ(weft_go(&s, go_on_meanwhile, NULL), 0);
-    CHECK_EQ(weft_sleep(5 * WEFT_MSEC), 0); /* both have begun, and wait */
+    while (wf_load(&busy.begun, relaxed) < 2)
+        CHECK_EQ(weft_yield(), 0);
     for (int i = 0; i < WORKERS; i++)
         CHECK_EQ(weft_go(&s, compute, NULL), 0);
     CHECK_EQ(weft_scope_close(&s), 0);
