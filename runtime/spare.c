@@ -10,12 +10,15 @@
 
 static const int64_t AGAIN_NS = WEFT_SEC; /* after one could not be made */
 
+enum { SPARES_MIN = 6 }; /* where there are two workers or more, or they would soon stand still themselves */
+
 enum { NOT_YET = 0, HAS_COME = 1 }; /* or a negated errno */
 
 unsigned wf_spares_max(unsigned workers)
 {
     unsigned room = WF_TOPOLOGY_WORKERS_MAX - workers;
-    return workers == 1 ? 0 : workers < room ? workers : room;
+    unsigned wanted = workers > SPARES_MIN ? workers : SPARES_MIN;
+    return workers == 1 ? 0 : wanted < room ? wanted : room;
 }
 
 unsigned wf_spares_final(weft_runtime *rt)

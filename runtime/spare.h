@@ -3,9 +3,9 @@
  * A task that is blocked in a system call, or computes, takes its worker along. As long as one worker is left, it does
  * what the others cannot (lookout.h). When none is, the watchdog calls a spare: a worker as any other, with a thread, a
  * ring and a queue of its own, and a number behind theirs. It takes from all queues and inboxes, serves all rings and
- * wheels, and runs what becomes ready. There are as many as there are workers, so that one which stands still itself
- * has successors; none for a single worker, whose tasks shall run on one thread. A spare is made when it is first
- * needed.
+ * wheels, and runs what becomes ready. There are as many as there are workers, and six at least, so that one which
+ * stands still itself has successors; none for a single worker, whose tasks shall run on one thread. A spare is made
+ * when it is first needed.
  *
  * If all are blocked there is a CPU for it, and it does whatever a worker does. If not all are, those that compute have
  * the CPUs that the program wanted to use, and a spare is one more: it is called only if something waits that has begun

@@ -72,7 +72,7 @@ typedef struct weft_config {
                              never. Who watches sleeps while all workers do.
                              It also calls a spare worker when all (of two or more) are blocked in system calls; or
                              compute, and something waits that has begun before, with which alone the spare goes on.
-                             There are at most as many spares; weft_worker() numbers them behind the others */
+                             There may be as many, or six if that is more; weft_worker() has them behind the others */
     void (*on_stall)(const weft_stall *report, void *ctx); /* on the watchdog's thread; must not block. Default: a few
                                                               lines on stderr, once a minute for each task */
     void *ctx;            /* handed to on_stall, on_deadlock */
