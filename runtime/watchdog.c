@@ -27,7 +27,10 @@ static const int64_t LIMIT_DEFAULT_NS = SLOWNESS * WEFT_SEC, LATE_MAX_NS = 50 * 
 static const int64_t PACE_BUSY_NS = 2 * WEFT_MSEC, PACE_MAX_NS = 4 * WEFT_MSEC, PACE_OF_ONE_NS = 50 * WEFT_MSEC;
 
 /* Where all have stood still and something waited, that will happen again. */
-static const int64_t PACE_WARY_NS = WEFT_MSEC, WARY_NS = WEFT_SEC;
+static const int64_t PACE_WARY_NS = WEFT_MSEC / 2, WARY_NS = WEFT_SEC;
+
+/* A look takes some microseconds, but it is to come when it is due, also where all CPUs compute. */
+static const int64_t SLICE_NS = 100 * WEFT_USEC;
 
 /* Who is blocked gets less CPU time than this between two looks; who computes, more than that in all. */
 static const int64_t BLOCKED_CPU_NS = 100 * WEFT_USEC, COMPUTED_CPU_NS = 300 * WEFT_USEC;
@@ -133,6 +136,8 @@ static void look_out(weft_runtime *rt, int64_t now)
     wf_lookout_mark(rt, now);
     if (wf_idle_asleep(&rt->idle)) {
         post(rt);
+        if (wf_load(&rt->stalled, relaxed) && now < d->wary_until_ns) /* the others may soon */
+            d->pace_ns = smaller(PACE_WARY_NS, d->pace_max_ns);
         return;
     }
     enum wf_duty duty = find_duty(rt, now < d->wary_until_ns);
@@ -260,6 +265,7 @@ static void *thread_main(void *arg)
 {
     weft_runtime *rt = arg;
     struct wf_watchdog *d = &rt->watchdog;
+    wf_thread_hurry(SLICE_NS);
     start_over(rt);
     while (!wf_load(&d->stop, relaxed)) { /* nothing hangs on it but leaving */
         int64_t now = wf_clock_now();

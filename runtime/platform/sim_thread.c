@@ -139,6 +139,11 @@ void wf_thread_nice(int more)
     (void)more;
 }
 
+void wf_thread_hurry(int64_t slice_ns)
+{
+    (void)slice_ns;
+}
+
 void wf_thread_bind(int cpu, struct wf_affinity *ret)
 {
     (void)cpu;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -186,6 +187,26 @@ void wf_thread_nice(int more)
     int now = getpriority(PRIO_PROCESS, 0); /* of the thread: so it is on Linux */
     if (errno == 0)
         setpriority(PRIO_PROCESS, 0, now + more);
+}
+
+/* ---- Urgency ------------------------------------------------------------------------------------- */
+
+/* As linux/sched/types.h has it, which cannot be included beside sched.h. */
+struct sched_attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns; /* of an ordinary thread the first is its slice */
+};
+
+void wf_thread_hurry(int64_t slice_ns)
+{
+    struct sched_attributes a = {.size = sizeof a};
+    if (syscall(SYS_sched_getattr, 0, &a, sizeof a, 0) < 0 || a.policy != SCHED_OTHER)
+        return;
+    a.runtime_ns = (uint64_t)slice_ns;
+    syscall(SYS_sched_setattr, 0, &a, 0);
 }
 
 /* ---- Children -------------------------------------------------------------------------------------- */

@@ -47,6 +47,10 @@ void wf_thread_unbind(const struct wf_affinity *a);
 /* Let the calling thread be nicer by so much than it is. Best effort. */
 void wf_thread_nice(int more);
 
+/* For a thread that needs little CPU, but soon: no more than this at a time, and so before others that compute, from
+ * Linux 6.12 on. Inherited by threads that it starts. Best effort. */
+void wf_thread_hurry(int64_t slice_ns);
+
 /* Block SIGPIPE in the calling thread; on the way back drop one that came meanwhile. */
 struct wf_sigpipe {
     int was_blocked, was_pending;

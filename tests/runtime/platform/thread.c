@@ -68,6 +68,48 @@ TEST(thread, one_that_is_detached_runs_all_the_same)
         sched_yield();
 }
 
+/* ---- Hurrying -------------------------------------------------------------------------------------- */
+
+/* As linux/sched/types.h has it. */
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+
+static struct attributes attributes_of_caller(void)
+{
+    struct attributes a = {.size = sizeof a};
+    syscall(SYS_sched_getattr, 0, &a, sizeof a, 0); /* an emulator may not know it: zeros */
+    return a;
+}
+
+enum { SLICE_NS = 200000 };
+
+static void *hurry(void *arg)
+{
+    struct attributes *seen = arg;
+    seen[0] = attributes_of_caller();
+    wf_thread_hurry(SLICE_NS);
+    seen[1] = attributes_of_caller();
+    return NULL;
+}
+
+TEST(thread, one_in_a_hurry_has_a_short_slice_and_is_else_as_before)
+{
+    struct attributes seen[2];
+    struct wf_thread t;
+    CHECK_EQ(wf_thread_start(&t, hurry, seen, "hurry"), 0);
+    wf_thread_join(&t);
+    CHECK_EQ(seen[1].policy, seen[0].policy);
+    CHECK_EQ(seen[1].nice, seen[0].nice);
+    CHECK_EQ(seen[1].flags, seen[0].flags);
+    if (seen[0].runtime != 0) /* else this kernel knows no such slices, and says so */
+        CHECK_EQ(seen[1].runtime, SLICE_NS);
+}
+
 /* ---- Binding --------------------------------------------------------------------------------------- */
 
 TEST(thread, binding_to_a_cpu_can_be_taken_back)
