@@ -50,6 +50,7 @@ static int await_it(WF_ATOMIC(uint32_t) *come)
 
 static void *thread_main(void *w)
 {
+    wf_thread_hurry(0); /* as the watchdog is, who has started us; not so our tasks, and threads that they start */
     wf_crew_run_spare(w);
     return NULL;
 }

@@ -48,7 +48,7 @@ void wf_thread_unbind(const struct wf_affinity *a);
 void wf_thread_nice(int more);
 
 /* For a thread that needs little CPU, but soon: no more than this at a time, and so before others that compute, from
- * Linux 6.12 on. Inherited by threads that it starts. Best effort. */
+ * Linux 6.12 on; 0: as any other. Inherited by threads that it starts. Best effort. */
 void wf_thread_hurry(int64_t slice_ns);
 
 /* Block SIGPIPE in the calling thread; on the way back drop one that came meanwhile. */

@@ -94,12 +94,14 @@ static void *hurry(void *arg)
     seen[0] = attributes_of_caller();
     wf_thread_hurry(SLICE_NS);
     seen[1] = attributes_of_caller();
+    wf_thread_hurry(0);
+    seen[2] = attributes_of_caller();
     return NULL;
 }
 
 TEST(thread, one_in_a_hurry_has_a_short_slice_and_is_else_as_before)
 {
-    struct attributes seen[2];
+    struct attributes seen[3];
     struct wf_thread t;
     CHECK_EQ(wf_thread_start(&t, hurry, seen, "hurry"), 0);
     wf_thread_join(&t);
@@ -108,6 +110,7 @@ TEST(thread, one_in_a_hurry_has_a_short_slice_and_is_else_as_before)
     CHECK_EQ(seen[1].flags, seen[0].flags);
     if (seen[0].runtime != 0) /* else this kernel knows no such slices, and says so */
         CHECK_EQ(seen[1].runtime, SLICE_NS);
+    CHECK_EQ(seen[2].runtime, seen[0].runtime);
 }
 
 /* ---- Binding --------------------------------------------------------------------------------------- */
