@@ -244,9 +244,11 @@ WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft
     }
 }
 
-WF_STEP weft_task *pick_unless_long(struct wf_worker *w, bool low)
+/* Time to look outside? After so many tasks; and soon, if another thread has brought something. */
+WF_STEP bool is_time_to_look(struct wf_worker *w)
 {
-    return w->tick % WF_TICK_OUTSIDE ? pick(w, low) : NULL;
+    return w->tick % WF_TICK_OUTSIDE == 0 ||
+           (w->tick % WF_TICK_INBOX == 0 && (wf_inbox_any(&w->inbox) || wf_inbox_any(&w->pinned_inbox)));
 }
 
 WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left how)
@@ -256,7 +258,7 @@ WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left 
     wf_side_give(&w->rest); /* to the watchdog, once all sleep */
     wf_side_take(wf_side_of(&w->base));
     wf_slice_end(w, t);
-    leave_for(w, t, how, pick_unless_long(w, true));
+    leave_for(w, t, how, is_time_to_look(w) ? NULL : pick(w, true));
 }
 
 void wf_worker_suspend(weft_task *t)
@@ -292,7 +294,7 @@ WF_UNOBSERVED void wf_worker_return_from_pool(weft_task *t)
  * nothing is left to do by who comes. False: it is not that simple this time. */
 WF_STEP bool yield_alone(struct wf_worker *w, weft_task *t)
 {
-    if (!w->queue.alone || w->pinned || w->tick % WF_TICK_OUTSIDE == 0 || wf_slice_counts(w, t))
+    if (!w->queue.alone || w->pinned || is_time_to_look(w) || wf_slice_counts(w, t))
         return false;
     weft_task *next = wf_queue_rotate(&w->queue, t);
     if (!next)
@@ -313,8 +315,9 @@ WF_UNOBSERVED int weft_yield(void)
     void *side = wf_side_take(wf_side_of(&w->base));
     wf_store(&t->state, WF_TASK_READY, relaxed);
     if (!yield_alone(w, t)) {
-        weft_task *next = pick_unless_long(w, wf_slice_is_low(t)); /* else it goes on itself */
-        if (next || w->tick % WF_TICK_OUTSIDE == 0) {
+        bool looks = is_time_to_look(w);
+        weft_task *next = looks ? NULL : pick(w, wf_slice_is_low(t)); /* else it goes on itself */
+        if (next || looks) {
             wf_slice_end(w, t);
             leave_for(w, t, WF_LEFT_YIELDED, next);
         } else {
@@ -365,7 +368,7 @@ WF_UNOBSERVED static void loop(void *arg)
     weft_task *t = w->first;
     w->first = NULL;
     for (;;) {
-        if (!t && w->tick % WF_TICK_OUTSIDE)
+        if (!t && !is_time_to_look(w))
             t = pick(w, true);
         if (!t)
             t = wf_worker_find(w);

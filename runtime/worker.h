@@ -162,6 +162,7 @@ static inline struct wf_worker *wf_worker_require(const char *function)
 
 enum {
     WF_TICK_OUTSIDE = 64, /* tasks between two looks at inbox, timers and ring */
+    WF_TICK_INBOX = 4,    /* between two looks whether there is anything in the inbox at all */
     WF_TICK_LOW = 8       /* and of these, one of low priority at least, if there is any */
 };
 

@@ -121,3 +121,57 @@ TEST_WITHIN(fairness, serves_a_socket_beside_ten_thousand_that_are_always_ready,
 {
     with_one_worker(socket_beside_a_crowd, NULL);
 }
+
+/* ---- What another thread brings ---- */
+
+enum { TICK_INBOX = 4 }; /* turns until a worker looks whether there is anything */
+
+struct brought {
+    weft_future future;
+    WF_ATOMIC(bool) waits, ran;
+};
+
+static int wait_for_it(void *arg)
+{
+    struct brought *b = arg;
+    raise_flag(&b->waits);
+    CHECK_EQ(weft_future_await(&b->future, NULL), 0);
+    raise_flag(&b->ran);
+    return 0;
+}
+
+static void *bring(void *arg)
+{
+    CHECK_EQ(weft_future_set(arg, NULL), 0);
+    return NULL;
+}
+
+/* The thread has ended when the next turn is taken, so turns are all there is to count. */
+static unsigned count_turns(unsigned before)
+{
+    struct brought b = {0};
+    unsigned turns = 0;
+    WEFT_SCOPE(s);
+    CHECK_EQ(weft_go(&s, wait_for_it, &b), 0);
+    yield_until(&b.waits);
+    while (before-- > 0)
+        CHECK_EQ(weft_yield(), 0);
+    join_thread(start_thread(bring, &b.future));
+    for (; !wf_load(&b.ran, acquire); turns++)
+        CHECK_EQ(weft_yield(), 0);
+    CHECK_EQ(weft_scope_close(&s), 0);
+    return turns;
+}
+
+static int take_what_is_brought(void *arg)
+{
+    (void)arg;
+    for (unsigned before = 0; before < 2 * TICK_OUTSIDE; before++)
+        CHECK(count_turns(before) <= 2 * TICK_INBOX);
+    return 0;
+}
+
+TEST(fairness, takes_what_another_thread_brings_within_a_few_turns)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1}, take_what_is_brought, NULL), 0);
+}
