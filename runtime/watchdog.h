@@ -10,9 +10,9 @@
  * for that if the limit is the default; then it is said only if there is no such thread.
  *
  * While all workers are awake it is the lookout (lookout.h), and if all stand still it calls a spare (spare.h): so it
- * looks every 2 to 4 ms, and every half millisecond for a while after it has called one, while somebody stands still.
- * Those have the CPUs then, so its thread is one in a hurry (thread.h). If some sleep, and one stands still for which
- * nobody looks out, it wakes one that does.
+ * looks every 2 to 4 ms, and for a while after it has called one every half millisecond, unless some sleep and nobody
+ * stands still. Who stands still may have the CPUs, so its thread is one in a hurry (thread.h). If some sleep, and one
+ * stands still for which nobody looks out, it wakes one that does.
  *
  * While all workers sleep, and that is not to be timed, it sleeps as well, with no end: whoever wakes wakes it
  * (idle.h). But not at once: what wakes every few milliseconds need not wake the watchdog, too.
