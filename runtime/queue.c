@@ -67,7 +67,7 @@ static void push_overflow(struct wf_queue *q, weft_task *t)
 bool wf_queue_push_full(struct wf_queue *q, weft_task *t)
 {
     if (!wf_load(&q->overflow, relaxed) && grow(q))
-        return wf_queue_push(q, t);
+        return wf_queue_push_fresh(q, t); /* its caller has said what it is */
     push_overflow(q, t);
     return false;
 }
@@ -89,7 +89,8 @@ static weft_task *take_overflow(struct wf_queue *q, struct wf_queue *to, uint32_
     if (!t)
         q->last = &q->first;
     wf_store(&q->overflow, wf_load(&q->overflow, relaxed) - n, relaxed);
-    wf_store(&to->tail, tail, release); /* Q1 */
+    wf_store(&to->begun, tail, relaxed); /* perhaps */
+    wf_store(&to->tail, tail, release);  /* Q1 */
     wf_unlock(&q->lock);
     return first;
 }
@@ -189,28 +190,49 @@ static uint32_t half(uint32_t n, uint32_t max)
     return n < max ? n : max;
 }
 
-/* The ring's first if it has run before, or NULL. A task gets its stack before it comes here; but what is looked at is
- * perhaps on its way already. */
-static weft_task *first_begun(struct wf_queue *q, uint32_t head)
+/* Has anything from head on? By who has seen the tail. */
+static bool has_begun(struct wf_queue *q, uint32_t head)
 {
-    uint32_t tail = wf_load(&q->tail, acquire);        /* Q2 */
-    struct wf_ring *ring = wf_load(&q->ring, acquire); /* Q7: after the tail, so it has what that counts */
-    weft_task *t = tail - head - 1 <= ring->mask ? wf_load(wf_ring_at(ring, head), relaxed) : NULL;
-    return t && wf_load(&t->stack, relaxed) ? t : NULL;
+    return (int32_t)(wf_load(&q->begun, relaxed) - head) > 0;
 }
 
-bool wf_queue_any_begun(struct wf_queue *q)
-{
-    return first_begun(q, wf_load(&q->head, relaxed));
-}
-
-weft_task *wf_queue_steal_begun(struct wf_queue *q)
+/* The ring's first, whatever it is, if something there has begun. */
+static weft_task *take_first(struct wf_queue *q)
 {
     uint32_t head = wf_load(&q->head, relaxed);
-    for (weft_task *t; (t = first_begun(q, head));)
-        if (wf_cas(&q->head, &head, head + 1, release)) /* Q3; kept: see Q4. It was the first, so that was true of it */
-            return t;
-    return NULL;
+    weft_task *t;
+    do {
+        uint32_t tail = wf_load(&q->tail, acquire);        /* Q2 */
+        struct wf_ring *ring = wf_load(&q->ring, acquire); /* Q7: after the tail, so it has what that counts */
+        if (tail - head - 1 > ring->mask || !has_begun(q, head)) /* none, or one was old by the time that was read */
+            return NULL;
+        t = wf_load(wf_ring_at(ring, head), relaxed);
+    } while (!wf_cas(&q->head, &head, head + 1, release)); /* Q3: it is ours; kept: see Q4 */
+    return t;
+}
+
+/* Before all others in the nest, in this order. */
+static void nest_all(struct wf_queue *q, weft_task *first, weft_task **last, int n)
+{
+    wf_lock(&q->lock);
+    *last = q->nest;
+    q->nest = first;
+    count_aside(q, n);
+    wf_unlock(&q->lock);
+}
+
+weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested)
+{
+    weft_task *t, *first = NULL, **last = &first;
+    int n = 0;
+    for (; (t = take_first(q)) && !wf_load(&t->stack, relaxed); n++) { /* it gets its stack before it comes again */
+        *last = t;
+        last = &t->next;
+    }
+    *nested = n > 0;
+    if (n > 0)
+        nest_all(q, first, last, n);
+    return t;
 }
 
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
@@ -234,6 +256,8 @@ weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
             wf_store(wf_ring_at(wf_queue_ring(to), to_tail + i - 1), t, relaxed);
         }
         if (wf_cas(&q->head, &head, head + n, release)) { /* Q3: what was copied is ours; kept: see Q4 */
+            if (n > 1 && has_begun(q, head + 1))
+                wf_store(&to->begun, to_tail + n - 1, relaxed); /* perhaps */
             wf_store(&to->tail, to_tail + n - 1, release); /* Q1 */
             return first;
         }

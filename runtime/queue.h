@@ -19,7 +19,8 @@
  *
  * The nest is why a tree of tasks, each of which waits for those it starts, does not stand there in its whole breadth,
  * with a stack for each: once the ring holds more than any thief could want, what is new is begun first, and so ends
- * first. The worker takes from ring and nest in turn, so neither starves.
+ * first. The worker takes from ring and nest in turn, so neither starves. There a thief
+ * that begins nothing (spare.h) puts what it finds before a task that has begun.
  *
  * Must hold:  tail - head <= the ring's size, as unsigned counters that only grow.
  *             A ring slot is rewritten only after head has moved beyond it.
@@ -61,6 +62,7 @@ struct wf_queue {
     _Alignas(64) WF_ATOMIC(uint32_t) tail; /* by the owner, and so are: */
     bool alone;                            /* there are no thieves; constant */
     bool peeks;                            /* stacks stay, even of what was stolen (spills.h); constant */
+    WF_ATOMIC(uint32_t) begun;             /* the ring has nothing that has begun from this place on */
     WF_ATOMIC(struct wf_ring *) ring;
     WF_ATOMIC(weft_task *) slot;           /* by anybody */
     WF_ATOMIC(uint32_t) aside;             /* how many are in nest and low; written under lock */
@@ -104,8 +106,8 @@ static inline WF_ATOMIC(weft_task *) *wf_ring_at(struct wf_ring *r, uint32_t i)
     return &r->at[i & r->mask];
 }
 
-/* Owner only. Add at the end. True: there was nothing before it. */
-static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
+/* Owner only. Add at the end what has not begun. True: there was nothing before it. */
+static inline bool wf_queue_push_fresh(struct wf_queue *q, weft_task *t)
 {
     uint32_t tail = wf_load(&q->tail, relaxed); /* our own */
     uint32_t head = wf_load(&q->head, acquire); /* Q4; kept: against writing a slot too early, see model.md */
@@ -115,6 +117,21 @@ static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
     wf_store(wf_ring_at(ring, tail), t, relaxed);
     wf_store(&q->tail, tail + 1, release); /* Q1 */
     return wf_load(&q->head, relaxed) == tail; /* thieves may have been here meanwhile */
+}
+
+/* The same for what has begun. */
+static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
+{
+    wf_store(&q->begun, wf_load(&q->tail, relaxed) + 1, relaxed); /* seen by who sees the task (Q1) */
+    return wf_queue_push_fresh(q, t);
+}
+
+/* The same for either. */
+static inline bool wf_queue_push_any(struct wf_queue *q, weft_task *t)
+{
+    if (wf_load(&t->stack, relaxed))
+        wf_store(&q->begun, wf_load(&q->tail, relaxed) + 1, relaxed); /* as there */
+    return wf_queue_push_fresh(q, t);
 }
 
 /* Those that run soon have been out of mind for a while, if there are many: fetch the task after next but one, the
@@ -194,11 +211,16 @@ static inline bool wf_queue_any(struct wf_queue *q)
  * greatest of. Returns one task to run, or NULL. With a max of 1 nothing is moved, and `to` may hold what it will. */
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
-/* Any thread. Take the first of the ring if it has run before, else NULL. */
-weft_task *wf_queue_steal_begun(struct wf_queue *q);
+/* Any thread. Take the first of the ring that has begun, or NULL. What comes before it goes to the nest; true in
+ * *nested: something does, so somebody who sleeps is to be woken for it. */
+weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested);
 
 /* Any thread. Would that find one? A look, no promise. */
-bool wf_queue_any_begun(struct wf_queue *q);
+static inline bool wf_queue_any_begun(struct wf_queue *q)
+{
+    uint32_t head = wf_load(&q->head, relaxed);
+    return (int32_t)(wf_load(&q->begun, relaxed) - head) > 0 && wf_load(&q->tail, relaxed) != head;
+}
 
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */
 static inline weft_task *wf_queue_slot(struct wf_queue *q, weft_task *t)

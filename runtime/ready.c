@@ -36,7 +36,7 @@ void wf_worker_spawn(struct wf_worker *w, weft_task *t)
     wf_side_give(&t->fn);
     void *side = wf_side_take(wf_side_of(&w->base));
     bool many = WF_UNLIKELY(wf_queue_count(&w->queue) >= WF_QUEUE_MANY);
-    if (!(many && wf_queue_nest(&w->queue, t, wf_load(&w->run_seq, relaxed))) && wf_queue_push(&w->queue, t))
+    if (!(many && wf_queue_nest(&w->queue, t, wf_load(&w->run_seq, relaxed))) && wf_queue_push_fresh(&w->queue, t))
         wf_worker_wake_one(w);
     wf_side_take(side);
 }

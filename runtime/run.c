@@ -182,7 +182,7 @@ static int run(weft_runtime *rt, weft_fn fn, void *arg)
         return err;
     wf_store(&rt->first, first, relaxed);
     wf_store(&first->home, &rt->workers[0], relaxed);
-    wf_queue_push(&rt->workers[0].queue, first);
+    wf_queue_push_fresh(&rt->workers[0].queue, first);
     choose_driver(rt);
     enlist_runtime(rt);
     do

@@ -43,7 +43,13 @@ static void take_inbox(struct wf_worker *w, struct wf_inbox *in)
 
 static weft_task *take_from(struct wf_worker *w, struct wf_worker *v, uint32_t max)
 {
-    return wf_spare_may_begin(w) ? wf_queue_steal(&v->queue, &w->queue, max) : wf_queue_steal_begun(&v->queue);
+    if (wf_spare_may_begin(w))
+        return wf_queue_steal(&v->queue, &w->queue, max);
+    bool nested;
+    weft_task *t = wf_queue_steal_begun(&v->queue, &nested);
+    if (nested)
+        wf_worker_wake_one(w);
+    return t;
 }
 
 /* Of what lies in v's queue half, and all that has just reached it: behind what lies in ours. */
@@ -52,11 +58,11 @@ static void take_share(struct wf_worker *w, struct wf_worker *v)
     uint32_t share = wf_queue_count_all(&v->queue) / 2 + 1, taken = 0;
     weft_task *t = wf_load(&v->queue.slot, relaxed) ? wf_queue_slot(&v->queue, NULL) : NULL;
     if (t)
-        wf_queue_push(&w->queue, t);
+        wf_queue_push_any(&w->queue, t);
     if (wf_inbox_any(&v->inbox))
         take_inbox(w, &v->inbox);
     while (taken < share && taken < WF_QUEUE_MOVED && (t = take_from(w, v, 1))) {
-        wf_queue_push(&w->queue, t);
+        wf_queue_push_any(&w->queue, t);
         taken++;
     }
     wf_add(&v->taken, taken, relaxed); /* a figure */

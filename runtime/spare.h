@@ -9,9 +9,9 @@
  *
  * If all are blocked there is a CPU for it, and it does whatever a worker does. If not all are, those that compute have
  * the CPUs that the program wanted to use, and a spare is one more: it is called only if something waits that has begun
- * already, and begins nothing that lies in others' queues; only what plain threads submit, and what comes of what it
- * runs. So it keeps connections and timers alive, and does not become the worker that a program with enough to compute
- * never asked for.
+ * already, and begins nothing that lies in others' queues, but puts it aside on its way to what has begun; it begins
+ * only what plain threads submit, and what comes of what it runs. So it keeps connections and timers alive, and does
+ * not become the worker that a program with enough to compute never asked for.
  *
  * Once a worker is back, spares stand by, and do so to the end: what their tasks have asked of the kernel belongs to
  * their threads. On standby a spare takes nothing from others; what reaches it by its ring, wheel or inbox it passes

@@ -208,7 +208,7 @@ static inline WF_UNOBSERVED void wf_slice_end(struct wf_worker *w, weft_task *t)
 static inline bool wf_worker_append(struct wf_worker *w, weft_task *t)
 {
     if (WF_LIKELY(!wf_slice_is_low(t)))
-        return wf_queue_push(&w->queue, t);
+        return wf_queue_push_any(&w->queue, t);
     wf_queue_push_low(&w->queue, t);
     return true;
 }

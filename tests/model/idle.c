@@ -146,6 +146,35 @@ static void collecting_worker(void)
     wait_for(&done, wanted);
 }
 
+/* A spare that begins nothing finds something that has begun behind what has not. */
+static void setup_spare(void)
+{
+    static char stack;
+    setup();
+    wanted = 2;
+    wf_store(&task[1].stack, (struct wf_stack *)(void *)&stack, relaxed);
+}
+
+static void mixing_worker(void)
+{
+    for (uint32_t i = 0; i < wanted; i++)
+        task[i].result = 1;
+    wf_queue_push_fresh(&queue[0], &task[0]);
+    wf_queue_push(&queue[0], &task[1]);
+    wake(wf_idle_claim(&idle, 1));
+    wait_for(&done, wanted);
+}
+
+static void spare(void)
+{
+    bool nested;
+    weft_task *t = wf_queue_steal_begun(&queue[0], &nested);
+    if (nested)
+        wake(wf_idle_claim(&idle, 1));
+    if (t)
+        run_task(t);
+}
+
 /* Somebody who has nothing in hand by the time it wakes others: for a moment it counts as a searcher. */
 static void waker(void)
 {
@@ -175,6 +204,8 @@ MODEL(idle_one_task, .setup = setup, .threads = {busy_worker, idle_worker}, .fin
 MODEL(idle_two_sleepers, .setup = setup, .threads = {busy_worker, idle_worker, idle_worker}, .finish = finish)
 MODEL(idle_both_are_needed, .setup = setup_pair, .threads = {collecting_worker, idle_worker, idle_worker},
       .finish = finish,
+      .outdated = 1)
+MODEL(idle_what_is_nested, .setup = setup_spare, .threads = {mixing_worker, idle_worker, spare}, .finish = finish,
       .outdated = 1)
 
 /* Who relied on a searcher that finds nobody to wake is not left alone by it. */

@@ -22,6 +22,7 @@ static void setup(void)
     queue.ring_max = WF_QUEUE_RING;
     wf_store(&queue.head, UINT32_MAX - 1, relaxed);
     wf_store(&queue.tail, UINT32_MAX - 1, relaxed);
+    wf_store(&queue.begun, UINT32_MAX - 1, relaxed);
     for (int i = 0; i < MODEL_THREADS_MAX; i++)
         model_check(wf_queue_open(&loot[i], false) == 0);
 }
@@ -152,60 +153,6 @@ MODEL(queue_grow, .setup = setup_growing, .threads = {outgrow, steal}, .finish =
 MODEL(queue_grow_twice, .setup = setup_growing, .threads = {outgrow, steal_twice}, .finish = drain, .bound = 2,
       .outdated = 2)
 
-/* ---- a thief that takes only what has begun ---- */
-
-static void begin(weft_task *t)
-{
-    static char stack;
-    wf_store(&t->stack, (struct wf_stack *)(void *)&stack, relaxed);
-}
-
-static void push_begun(bool begun)
-{
-    if (begun)
-        begin(&task[pushed]);
-    push();
-}
-
-static void setup_growing_begun(void)
-{
-    setup_half();
-    queue.ring_max = WF_QUEUE_RING_MAX;
-    for (int i = 0; i < TASKS_MAX; i++)
-        begin(&task[i]);
-}
-
-static void push_mixed(void)
-{
-    push_begun(true);
-    push_begun(false);
-    pop();
-    push_begun(true);
-    push_begun(true);
-}
-
-static void steal_begun(void)
-{
-    weft_task *t = wf_queue_steal_begun(&queue);
-    if (t) {
-        model_check(wf_load(&t->stack, relaxed) != NULL);
-        run_task(t);
-    }
-}
-
-MODEL(queue_begun, .setup = setup, .threads = {push_mixed, steal_begun, steal}, .finish = drain, .bound = 2,
-      .outdated = -1)
-static void move_on(void)
-{
-    for (int i = 0; i < 3; i++)
-        push();
-    for (int i = 0; i < 4; i++)
-        pop();
-}
-
-MODEL(queue_begun_grow, .setup = setup_growing_begun, .threads = {move_on, steal_begun}, .finish = drain, .bound = 3,
-      .outdated = -1)
-
 /* ---- the nest: two of one family, then one of the next ---- */
 
 static void nest(uint64_t family)
@@ -246,6 +193,103 @@ static void drain_nest(void)
 }
 
 MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2)
+
+/* ---- a thief that takes only what has begun ---- */
+
+static void begin(weft_task *t)
+{
+    static char stack;
+    wf_store(&t->stack, (struct wf_stack *)(void *)&stack, relaxed);
+}
+
+static void push_begun(bool begun)
+{
+    weft_task *t = &task[pushed];
+    if (begun) {
+        begin(t);
+        push();
+    } else {
+        t->result = 1;
+        pushed++;
+        wf_queue_push_fresh(&queue, t);
+    }
+}
+
+static void setup_growing_begun(void)
+{
+    setup_half();
+    queue.ring_max = WF_QUEUE_RING_MAX;
+    for (int i = 0; i < TASKS_MAX; i++)
+        begin(&task[i]);
+}
+
+static void push_mixed(void)
+{
+    push_begun(true);
+    push_begun(false);
+    pop();
+    push_begun(true);
+    push_begun(true);
+}
+
+static void steal_begun(void)
+{
+    bool nested;
+    weft_task *t = wf_queue_steal_begun(&queue, &nested);
+    if (t) {
+        model_check(wf_load(&t->stack, relaxed) != NULL);
+        run_task(t);
+    }
+}
+
+MODEL(queue_begun, .setup = setup, .threads = {push_mixed, steal_begun, steal}, .finish = drain_nest, .bound = 2,
+      .outdated = 1)
+
+/* What has begun is found, wherever it lies: nobody but the owner takes from the front. */
+static void push_behind(void)
+{
+    push_begun(false);
+    push_begun(false);
+    push_begun(true);
+    pop();
+    push_begun(false);
+}
+
+static void drain_begun(void)
+{
+    steal_begun();
+    bool nested;
+    model_check(task[2].result == 2);
+    model_check(!wf_queue_any_begun(&queue) && !wf_queue_steal_begun(&queue, &nested) && !nested);
+    drain_nest();
+}
+
+MODEL(queue_begun_behind, .setup = setup, .threads = {push_behind, steal_begun, steal_begun}, .finish = drain_begun,
+      .bound = 2, .outdated = 1)
+
+/* The owner's nest is in use at the same time. */
+static void nest_others(void)
+{
+    push_begun(false);
+    push_begun(false);
+    push_begun(true);
+    nest(1);
+    pop_nest();
+}
+
+MODEL(queue_begun_nest, .setup = setup, .threads = {nest_others, steal_begun, steal}, .finish = drain_nest,
+      .bound = 2, .outdated = 1)
+
+static void move_on(void)
+{
+    for (int i = 0; i < 3; i++)
+        push();
+    for (int i = 0; i < 4; i++)
+        pop();
+}
+
+MODEL(queue_begun_grow, .setup = setup_growing_begun, .threads = {move_on, steal_begun}, .finish = drain_nest,
+      .bound = 3, .outdated = -1)
 
 /* ---- those of low priority ---- */
 

@@ -1,6 +1,6 @@
 /* main.cpp - one program of models: options, schedulers, what is printed.
  *
- *     PROGRAM [OPTION...] [MODEL...]          default: of every model, --random 10000 and --bound 2,20000
+ *     PROGRAM [OPTION...] [MODEL...]          default: of every model, --random 10000 and --bound 2,60000
  *
  *     --list             names only
  *     --random N         N iterations of Relacy's random scheduler
@@ -12,7 +12,7 @@
  *
  * What is printed last: N passed, N failed. */
 
-enum { MODELS_MAX = 64, LEARN = 200, RANDOM_DEFAULT = 10000, BOUND_DEFAULT = 2, BOUND_MAX_DEFAULT = 20000,
+enum { MODELS_MAX = 64, LEARN = 200, RANDOM_DEFAULT = 10000, BOUND_DEFAULT = 2, BOUND_MAX_DEFAULT = 60000,
        DEPTH_MAX = 4000 };
 
 static const struct model *models[MODELS_MAX];

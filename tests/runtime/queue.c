@@ -21,6 +21,7 @@ static struct wf_queue *new_queue(uint32_t start)
     CHECK_EQ(wf_queue_open(q, false), 0);
     wf_store(&q->head, start, relaxed);
     wf_store(&q->tail, start, relaxed);
+    wf_store(&q->begun, start, relaxed);
     return q;
 }
 
@@ -287,24 +288,48 @@ static void begin(unsigned i, bool begun)
     wf_store(&task[i].stack, begun ? (struct wf_stack *)(void *)&stack : NULL, relaxed);
 }
 
-TEST(queue, gives_who_wants_what_has_begun_the_first_if_it_has)
+static void push_mixed(struct wf_queue *q, unsigned from, unsigned to, unsigned begun)
 {
-    struct wf_queue *q = new_queue(UINT32_MAX);
-    CHECK(wf_queue_steal_begun(q) == NULL);
-    CHECK(!wf_queue_any_begun(q));
-    push_range(q, 0, 3);
-    begin(0, true);
-    begin(2, true);
+    for (unsigned i = from; i < to; i++) {
+        begin(i, i == begun);
+        CHECK_EQ((i == begun ? wf_queue_push : wf_queue_push_fresh)(q, &task[i]), i == from);
+    }
+}
+
+TEST(queue, gives_who_wants_what_has_begun_the_first_that_has)
+{
+    struct wf_queue *q = new_queue(UINT32_MAX - 1);
+    bool nested = true;
+    CHECK(!wf_queue_any_begun(q) && !wf_queue_steal_begun(q, &nested) && !nested);
+    push_mixed(q, 0, 5, 2);
     CHECK(wf_queue_any_begun(q));
-    CHECK_EQ(index_of(wf_queue_steal_begun(q)), 0);
-    CHECK(!wf_queue_any_begun(q));
-    CHECK(wf_queue_steal_begun(q) == NULL);
-    pop_range(q, 1, 2);
-    CHECK_EQ(index_of(wf_queue_steal_begun(q)), 2);
-    CHECK(wf_queue_steal_begun(q) == NULL);
-    begin(0, false);
+    CHECK_EQ(index_of(wf_queue_steal_begun(q, &nested)), 2);
+    CHECK(nested);
+    CHECK(!wf_queue_any_begun(q) && !wf_queue_steal_begun(q, &nested) && !nested);
+    pop_range(q, 3, 5);
+    for (unsigned i = 0; i < 2; i++) /* what lay before it, in order */
+        CHECK_EQ(index_of(wf_queue_pop_nest(q)), i);
+    CHECK(!wf_queue_any(q));
     begin(2, false);
     free_queue(q);
+}
+
+TEST(queue, knows_of_stolen_tasks_whether_one_may_have_begun)
+{
+    for (unsigned begun = 0; begun < 9; begun++) {
+        struct wf_queue *q = new_queue(7), *thief = new_queue(UINT32_MAX);
+        bool nested;
+        push_mixed(q, 0, 8, begun); /* none, for the last of them */
+        CHECK_EQ(index_of(wf_queue_steal(q, thief, WF_QUEUE_MOVED)), 0);
+        CHECK_EQ(wf_queue_any_begun(thief), begun > 0 && begun < 8);
+        CHECK_EQ(wf_queue_any_begun(q), begun >= 4 && begun < 8);
+        weft_task *t = wf_queue_steal_begun(begun < 4 ? thief : q, &nested);
+        CHECK(t == (begun > 0 && begun < 8 ? &task[begun] : NULL));
+        CHECK_EQ(nested, begun > 0 && begun < 8 && begun % 4 != (begun < 4));
+        begin(begun, false);
+        free_queue(q);
+        free_queue(thief);
+    }
 }
 
 TEST(queue, of_nothing_gives_a_thief_nothing)
