@@ -168,6 +168,20 @@ static weft_task *pick_low(struct wf_worker *w)
     return ++w->aside_picks % WF_TICK_LOW ? NULL : wf_queue_pop_low(&w->queue);
 }
 
+/* In the slot is who has waited for the end of one task, and will perhaps wait for the next one: that goes first, so
+ * that who awaits many tasks waits once, not once for each. NULL: nothing is next. */
+static weft_task *pick_sibling(struct wf_worker *w, bool aside)
+{
+    weft_task *t = aside ? wf_queue_pop_nest(&w->queue) : NULL;
+    if (!t)
+        t = wf_queue_pop(&w->queue);
+    if (t)
+        wf_side_get(&t->fn);
+    if (!t || t->scope != w->siblings || --w->patience == 0)
+        w->patient = NULL;
+    return t;
+}
+
 /* The next task that is at hand: the slot (not for ever), pinned ones, the queue; if there is nothing else, and
  * low says so, also one of low priority before its turn. */
 OBSERVED static weft_task *pick(struct wf_worker *w, bool low)
@@ -177,7 +191,10 @@ OBSERVED static weft_task *pick(struct wf_worker *w, bool low)
     bool aside = WF_UNLIKELY(wf_load(&w->queue.aside, relaxed));
     if (aside && (t = pick_low(w)))
         return t;
-    if (wf_load(&w->queue.slot, relaxed)) {
+    weft_task *in_slot = wf_load(&w->queue.slot, relaxed);
+    if (in_slot) {
+        if (WF_UNLIKELY(in_slot == w->patient) && (t = pick_sibling(w, aside)))
+            return t;
         t = wf_queue_slot(&w->queue, NULL);
         if (t && ++w->slot_runs <= SLOT_RUNS_MAX)
             return t;
