@@ -19,8 +19,8 @@
  *
  * The nest is why a tree of tasks, each of which waits for those it starts, does not stand there in its whole breadth,
  * with a stack for each: once the ring holds more than any thief could want, what is new is begun first, and so ends
- * first. The worker takes from ring and nest in turn, so neither starves. There a thief
- * that begins nothing (spare.h) puts what it finds before a task that has begun.
+ * first. The worker takes from ring and nest in turn, so neither starves. There a thief that begins nothing (spare.h)
+ * puts what it finds before a task that has begun.
  *
  * Must hold:  tail - head <= the ring's size, as unsigned counters that only grow.
  *             A ring slot is rewritten only after head has moved beyond it.

@@ -325,7 +325,7 @@ TEST(queue, knows_of_stolen_tasks_whether_one_may_have_begun)
         CHECK_EQ(wf_queue_any_begun(q), begun >= 4 && begun < 8);
         weft_task *t = wf_queue_steal_begun(begun < 4 ? thief : q, &nested);
         CHECK(t == (begun > 0 && begun < 8 ? &task[begun] : NULL));
-        CHECK_EQ(nested, begun > 0 && begun < 8 && begun % 4 != (begun < 4));
+        CHECK_EQ(nested, t && begun != 1 && begun != 4); /* these come first there */
         begin(begun, false);
         free_queue(q);
         free_queue(thief);
