@@ -190,12 +190,6 @@ static uint32_t half(uint32_t n, uint32_t max)
     return n < max ? n : max;
 }
 
-/* Has anything from head on? By who has seen the tail. */
-static bool has_begun(struct wf_queue *q, uint32_t head)
-{
-    return (int32_t)(wf_load(&q->begun, relaxed) - head) > 0;
-}
-
 /* The ring's first, whatever it is, if something there has begun. */
 static weft_task *take_first(struct wf_queue *q)
 {
@@ -204,8 +198,8 @@ static weft_task *take_first(struct wf_queue *q)
     do {
         uint32_t tail = wf_load(&q->tail, acquire);        /* Q2 */
         struct wf_ring *ring = wf_load(&q->ring, acquire); /* Q7: after the tail, so it has what that counts */
-        if (tail - head - 1 > ring->mask || !has_begun(q, head)) /* none, or one was old by the time that was read */
-            return NULL;
+        if (tail - head - 1 > ring->mask || !wf_queue_has_begun(q, head))
+            return NULL; /* there is none, or one was old by the time the other was read */
         t = wf_load(wf_ring_at(ring, head), relaxed);
     } while (!wf_cas(&q->head, &head, head + 1, release)); /* Q3: it is ours; kept: see Q4 */
     return t;
@@ -225,7 +219,7 @@ weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested)
 {
     weft_task *t, *first = NULL, **last = &first;
     int n = 0;
-    for (; (t = take_first(q)) && !wf_load(&t->stack, relaxed); n++) { /* it gets its stack before it comes again */
+    for (; (t = take_first(q)) && !wf_load(&t->stack, relaxed); n++) {
         *last = t;
         last = &t->next;
     }
@@ -256,7 +250,7 @@ weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
             wf_store(wf_ring_at(wf_queue_ring(to), to_tail + i - 1), t, relaxed);
         }
         if (wf_cas(&q->head, &head, head + n, release)) { /* Q3: what was copied is ours; kept: see Q4 */
-            if (n > 1 && has_begun(q, head + 1))
+            if (n > 1 && wf_queue_has_begun(q, head + 1))
                 wf_store(&to->begun, to_tail + n - 1, relaxed); /* perhaps */
             wf_store(&to->tail, to_tail + n - 1, release); /* Q1 */
             return first;

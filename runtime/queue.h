@@ -211,15 +211,21 @@ static inline bool wf_queue_any(struct wf_queue *q)
  * greatest of. Returns one task to run, or NULL. With a max of 1 nothing is moved, and `to` may hold what it will. */
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
-/* Any thread. Take the first of the ring that has begun, or NULL. What comes before it goes to the nest; true in
- * *nested: something does, so somebody who sleeps is to be woken for it. */
+/* Any thread. Take the first of the ring that has begun, that is, has a stack, or NULL. What comes before it goes to
+ * the nest; true in *nested: something does, so somebody who sleeps is to be woken for it. */
 weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested);
+
+/* Any thread. May anything have begun that lies from `head` on? Certain for who has seen the tail. */
+static inline bool wf_queue_has_begun(struct wf_queue *q, uint32_t head)
+{
+    return (int32_t)(wf_load(&q->begun, relaxed) - head) > 0;
+}
 
 /* Any thread. Would that find one? A look, no promise. */
 static inline bool wf_queue_any_begun(struct wf_queue *q)
 {
     uint32_t head = wf_load(&q->head, relaxed);
-    return (int32_t)(wf_load(&q->begun, relaxed) - head) > 0 && wf_load(&q->tail, relaxed) != head;
+    return wf_queue_has_begun(q, head) && wf_load(&q->tail, relaxed) != head;
 }
 
 /* Any thread. Put t into the slot, or take what is in it; returns what was there. */

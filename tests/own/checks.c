@@ -72,6 +72,21 @@ static void hang(void)
     }
 }
 
+static void hang_beyond_its_limit(void)
+{
+    test_end_after(1);
+    for (;;)
+        pause();
+}
+
+TEST(own, a_test_that_hangs_is_ended_and_says_so)
+{
+    int status = test_in_child(hang_beyond_its_limit, 10, said, sizeof said);
+    CHECK(WIFSIGNALED(status));
+    CHECK_EQ(WTERMSIG(status), SIGALRM);
+    CHECK(strstr(said, "did not end within its limit"));
+}
+
 TEST_WITHIN(own, a_child_that_hangs_is_ended, 30)
 {
     int status = test_in_child(hang, 1, said, sizeof said);
