@@ -28,7 +28,7 @@ int wf_queue_open(struct wf_queue *q, bool alone)
     q->ring_max = WF_QUEUE_RING_MAX;
     struct wf_ring *r = new_ring(WF_QUEUE_RING, NULL);
     wf_store(&q->ring, r, relaxed); /* threads that begin see it */
-    return r ? 0 : -ENOMEM;
+    return r ? wf_nest_open(&q->nest) : -ENOMEM;
 }
 
 void wf_queue_close(struct wf_queue *q)
@@ -38,6 +38,7 @@ void wf_queue_close(struct wf_queue *q)
         wf_free(r, bytes_of(r->mask));
     }
     wf_store(&q->ring, NULL, relaxed); /* nobody is there */
+    wf_nest_close(&q->nest);
 }
 
 /* Owner only, and the ring is full: what has not been taken of it goes to the same places of a larger one. */
@@ -100,6 +101,19 @@ weft_task *wf_queue_pop_overflow(struct wf_queue *q)
     return take_overflow(q, q, WF_QUEUE_MOVED);
 }
 
+/* Where there are no thieves, nobody but the owner comes. */
+static void lock_aside(struct wf_queue *q)
+{
+    if (!q->alone)
+        wf_lock(&q->lock);
+}
+
+static void unlock_aside(struct wf_queue *q)
+{
+    if (!q->alone)
+        wf_unlock(&q->lock);
+}
+
 /* Under the lock. */
 static void count_aside(struct wf_queue *q, int n)
 {
@@ -113,36 +127,30 @@ bool wf_queue_nest(struct wf_queue *q, weft_task *t, uint64_t run)
     q->nest_run = run;
     if (q->nestlings > WF_QUEUE_NESTLINGS)
         return false;
-    wf_lock(&q->lock);
-    weft_task **at = sibling && q->youngest ? &q->youngest->next : &q->nest;
-    t->next = *at;
-    *at = t;
-    q->youngest = t;
-    count_aside(q, 1);
-    wf_unlock(&q->lock);
-    return true;
+    lock_aside(q);
+    bool nested = wf_nest_push(&q->nest, t, sibling);
+    if (nested)
+        count_aside(q, 1);
+    unlock_aside(q);
+    return nested;
 }
 
 void wf_queue_push_low(struct wf_queue *q, weft_task *t)
 {
     t->next = NULL;
-    wf_lock(&q->lock);
+    lock_aside(q);
     *q->low_last = t;
     q->low_last = &t->next;
     count_aside(q, 1);
-    wf_unlock(&q->lock);
+    unlock_aside(q);
 }
 
 /* Under the lock. */
 static weft_task *take_nest(struct wf_queue *q)
 {
-    weft_task *t = q->nest;
-    if (!t)
-        return NULL;
-    q->nest = t->next;
-    if (q->youngest == t)
-        q->youngest = NULL;
-    count_aside(q, -1);
+    weft_task *t = wf_nest_pop(&q->nest);
+    if (t)
+        count_aside(q, -1);
     return t;
 }
 
@@ -160,27 +168,27 @@ static weft_task *take_low(struct wf_queue *q)
 
 weft_task *wf_queue_pop_nest(struct wf_queue *q)
 {
-    wf_lock(&q->lock);
+    lock_aside(q);
     weft_task *t = take_nest(q);
-    wf_unlock(&q->lock);
+    unlock_aside(q);
     return t;
 }
 
 weft_task *wf_queue_pop_low(struct wf_queue *q)
 {
-    wf_lock(&q->lock);
+    lock_aside(q);
     weft_task *t = take_low(q);
-    wf_unlock(&q->lock);
+    unlock_aside(q);
     return t;
 }
 
 weft_task *wf_queue_pop_aside(struct wf_queue *q)
 {
-    wf_lock(&q->lock);
+    lock_aside(q);
     weft_task *t = take_nest(q);
     if (!t)
         t = take_low(q);
-    wf_unlock(&q->lock);
+    unlock_aside(q);
     return t;
 }
 
@@ -206,22 +214,24 @@ static weft_task *take_first(struct wf_queue *q)
 }
 
 /* Before all others in the nest, in this order. */
-static void nest_all(struct wf_queue *q, weft_task *first, weft_task **last, int n)
+static void nest_all(struct wf_queue *q, weft_task *first, weft_task *last, int n)
 {
     wf_lock(&q->lock);
-    *last = q->nest;
-    q->nest = first;
+    wf_nest_push_first(&q->nest, first, last, (uint32_t)n);
     count_aside(q, n);
     wf_unlock(&q->lock);
 }
 
 weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested)
 {
-    weft_task *t, *first = NULL, **last = &first;
+    weft_task *t, *first = NULL, *last = NULL;
     int n = 0;
     for (; (t = take_first(q)) && !wf_load(&t->stack, relaxed); n++) {
-        *last = t;
-        last = &t->next;
+        if (last)
+            last->next = t;
+        else
+            first = t;
+        last = t;
     }
     *nested = n > 0;
     if (n > 0)
@@ -229,10 +239,28 @@ weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested)
     return t;
 }
 
+/* Half of the nest, the earliest first; NULL: there is none. */
+static weft_task *steal_nest(struct wf_queue *q, struct wf_queue *to, uint32_t max)
+{
+    uint32_t tail = wf_load(&to->tail, relaxed); /* our own */
+    wf_lock(&q->lock);
+    uint32_t n = half(q->nest.count, max);
+    weft_task *first = wf_nest_steal(&q->nest);
+    for (uint32_t i = 1; i < n; i++)
+        wf_store(wf_ring_at(wf_queue_ring(to), tail++), wf_nest_steal(&q->nest), relaxed);
+    count_aside(q, -(int)n);
+    wf_unlock(&q->lock);
+    wf_store(&to->tail, tail, release); /* Q1 */
+    return first;
+}
+
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max)
 {
     uint32_t to_tail = wf_load(&to->tail, relaxed); /* our own */
     WF_DEBUG_CHECK(max == 1 || to_tail == wf_load(&to->head, relaxed));
+    weft_task *nestling = wf_load(&q->aside, relaxed) ? steal_nest(q, to, max) : NULL;
+    if (nestling)
+        return nestling;
     uint32_t head = wf_load(&q->head, relaxed);
     for (;;) {
         uint32_t tail = wf_load(&q->tail, acquire);        /* Q2 */

@@ -2,8 +2,8 @@
  *
  *     slot      the task woken last by a running one: it runs next, its data is warm
  *     ring      all others, first in first out; open to thieves, who take half, but not more than 128
- *     nest      if the ring holds very many: the first few tasks that each task starts, under a lock. The latest
- *               come first, and of those of one task the eldest
+ *     nest      if the ring holds very many: the first few tasks that each task starts, under a lock (nest.h). The
+ *               latest come first, and of those of one task the eldest; to thieves the earliest, before the ring
  *     low       tasks that hold their worker for long, time and again (slice.h), under the same lock, in order: served
  *               every eighth time, and when there is nothing else
  *     overflow  the rest, in order, under a lock: what came when there was no memory for a larger ring
@@ -19,8 +19,9 @@
  *
  * The nest is why a tree of tasks, each of which waits for those it starts, does not stand there in its whole breadth,
  * with a stack for each: once the ring holds more than any thief could want, what is new is begun first, and so ends
- * first. The worker takes from ring and nest in turn, so neither starves. There a thief that begins nothing (spare.h)
- * puts what it finds before a task that has begun.
+ * first. The ring has every fourth turn of its worker, so neither starves. Thieves go to the nest first: the large
+ * branches of a tree are at its far end, when those in the ring have long been begun. There a thief that begins
+ * nothing (spare.h) puts what it finds before a task that has begun.
  *
  * Must hold:  tail - head <= the ring's size, as unsigned counters that only grow.
  *             A ring slot is rewritten only after head has moved beyond it.
@@ -36,6 +37,7 @@
 #ifndef WF_QUEUE_H
 #define WF_QUEUE_H
 
+#include "runtime/nest.h"
 #include "runtime/panic.h"
 #include "runtime/task.h"
 
@@ -69,8 +71,8 @@ struct wf_queue {
     _Alignas(64) struct wf_lock lock;      /* for overflow, nest and low */
     WF_ATOMIC(uint32_t) overflow;          /* how many; written under lock */
     weft_task *first, **last;
-    weft_task *nest, *youngest;            /* youngest: the last of those that come first, NULL: it has been taken */
-    uint64_t nest_run;                     /* from which run that was, and how many were; by the owner */
+    struct wf_nest nest;
+    uint64_t nest_run;                     /* from which run the latest came, and how many; by the owner */
     unsigned nestlings;
     weft_task *low, **low_last;
     uint32_t ring_max;                     /* as large as a ring may become; constant */

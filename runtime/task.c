@@ -280,14 +280,11 @@ static bool is_done(const weft_task *t)
 bool wf_task_ready(weft_task *t, int *ret)
 {
     start_if_prepared(t);
-    wf_lock(&t->lock);
-    bool done = is_done(t);
-    if (done) {
-        *ret = t->result;
-        wf_store(&t->awaited, true, relaxed);
-    }
-    wf_unlock(&t->lock);
-    return done;
+    if (wf_load(&t->state, acquire) != WF_TASK_DONE) /* partner: wf_task_finish's store */
+        return false;
+    *ret = t->result;
+    wf_store(&t->awaited, true, relaxed);
+    return true;
 }
 
 bool wf_task_enqueue(weft_task *t, weft_waiter *r)

@@ -204,8 +204,8 @@ OBSERVED static weft_task *pick(struct wf_worker *w, bool low)
     w->slot_runs = 0;
     if (w->pinned && (w->tick & 1))
         return pick_pinned(w); /* every other time, so that neither side starves */
-    if (aside && (w->tick & 2) && (t = wf_queue_pop_nest(&w->queue)))
-        return t; /* the same: two in turn */
+    if (aside && (w->tick & 3) && (t = wf_queue_pop_nest(&w->queue)))
+        return t; /* three times of four, for the same reason */
     t = wf_queue_pop(&w->queue);
     if (!t && aside)
         t = low ? wf_queue_pop_aside(&w->queue) : wf_queue_pop_nest(&w->queue);

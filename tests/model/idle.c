@@ -14,6 +14,7 @@
 #include "runtime/idle.c"
 #include "runtime/platform/futex.h"
 #include "runtime/platform/lock.c"
+#include "runtime/nest.c"
 #include "runtime/queue.c"
 
 enum { WORKERS = 4, RUNNING = 0, PARKED, NOTIFIED };

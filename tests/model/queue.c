@@ -4,10 +4,11 @@
  * pushed is taken once, by somebody who sees all that was written to it before (the plain `result`), in the order in
  * which it was pushed if one thread takes them.
  *
- *   with: WF_QUEUE_RING=4 WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
+ *   with: WF_QUEUE_RING=4 WF_NEST_FAMILIES=1 WF_LOCK_SPINS=1 WF_LOCK_CARE=0 */
 #include "tests/model/model.h"
 
 #include "runtime/platform/lock.c"
+#include "runtime/nest.c"
 #include "runtime/queue.c"
 
 enum { TASKS_MAX = 8 };
@@ -155,11 +156,14 @@ MODEL(queue_grow_twice, .setup = setup_growing, .threads = {outgrow, steal_twice
 
 /* ---- the nest: two of one family, then one of the next ---- */
 
-static void nest(uint64_t family)
+static bool nest(uint64_t family)
 {
     weft_task *t = &task[pushed++];
     t->result = 1;
-    model_check(wf_queue_nest(&queue, t, family));
+    bool nested = wf_queue_nest(&queue, t, family);
+    if (!nested)
+        wf_queue_push_fresh(&queue, t);
+    return nested;
 }
 
 static bool pop_nest(void)
@@ -172,16 +176,14 @@ static bool pop_nest(void)
 
 static void nesting(void)
 {
-    nest(1);
-    nest(1);
-    nest(2);
+    model_check(nest(1) && nest(1) && nest(2));
     pop_nest();
 }
 
 static void rob_nest(void)
 {
-    weft_task *t = wf_queue_steal(&queue, &loot[model_self()], WF_QUEUE_MOVED);
-    if (t)
+    struct wf_queue *mine = &loot[model_self()];
+    for (weft_task *t = wf_queue_steal(&queue, mine, WF_QUEUE_MOVED); t; t = wf_queue_pop(mine))
         run_task(t);
 }
 
@@ -193,6 +195,18 @@ static void drain_nest(void)
 }
 
 MODEL(queue_nest, .setup = setup, .threads = {nesting, rob_nest, rob_nest}, .finish = drain_nest, .bound = 2)
+
+/* What was taken from the nest can be stolen once more. */
+enum { ROBBER = 2 };
+
+static void rob_robber(void)
+{
+    weft_task *t = wf_queue_steal(&loot[ROBBER], &loot[model_self()], 1);
+    if (t)
+        run_task(t);
+}
+
+MODEL(queue_nest_robbed, .setup = setup, .threads = {nesting, rob_nest, rob_robber}, .finish = drain_nest, .bound = 2)
 
 /* ---- a thief that takes only what has begun ---- */
 
@@ -267,7 +281,13 @@ static void drain_begun(void)
 MODEL(queue_begun_behind, .setup = setup, .threads = {push_behind, steal_begun, steal_begun}, .finish = drain_begun,
       .bound = 2, .outdated = 1)
 
-/* The owner's nest is in use at the same time. */
+/* The owner's nest is in use at the same time, and has no room for another family. */
+static void setup_tight(void)
+{
+    setup();
+    queue.nest.families_max = WF_NEST_FAMILIES;
+}
+
 static void nest_others(void)
 {
     push_begun(false);
@@ -277,7 +297,7 @@ static void nest_others(void)
     pop_nest();
 }
 
-MODEL(queue_begun_nest, .setup = setup, .threads = {nest_others, steal_begun, steal}, .finish = drain_nest,
+MODEL(queue_begun_nest, .setup = setup_tight, .threads = {nest_others, steal_begun, rob_nest}, .finish = drain_nest,
       .bound = 2, .outdated = 1)
 
 static void move_on(void)

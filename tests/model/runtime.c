@@ -23,6 +23,7 @@ void wf_worker_run(struct wf_worker *w);
 #include "runtime/errand.c"
 #include "runtime/idle.c"
 #include "runtime/platform/lock.c"
+#include "runtime/nest.c"
 #include "runtime/queue.c"
 #include "runtime/lookout.c"
 #include "runtime/run.c"

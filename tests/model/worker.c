@@ -32,6 +32,7 @@ static _Noreturn void go_for_good(struct wf_context *from, struct wf_context *to
 #include "runtime/idle.c"
 #include "runtime/lookout.c"
 #include "runtime/platform/lock.c"
+#include "runtime/nest.c"
 #include "runtime/queue.c"
 #include "runtime/ready.c"
 #include "runtime/search.c"
