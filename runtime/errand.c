@@ -1,7 +1,8 @@
-/* errand.c - stops on behalf of plain threads.
+/* errand.c - stops on behalf of plain threads, and of tasks of other runtimes.
  *
- * Stopping takes as long as the tree below is large, and has requests cancelled, which only workers can submit. So a
- * plain thread leaves a note, and the next worker that looks outside its queue does it. The note is the scope or the
+ * Stopping takes as long as the tree below is large, and has requests cancelled, which only workers can submit. And in
+ * a runtime of one worker, waits rely on there being no other thread that stops them (wait.h). So who is none of its
+ * workers leaves a note, and the next worker that looks outside its queue does it. The note is the scope or the
  * task itself; the scope, or the task's, is pinned by a visit (stop.c) until it is done.
  *
  * Ordering: E1 the exchange that adds a note (release) <-> E2 the swap that takes all (acquire). */

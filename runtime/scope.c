@@ -57,7 +57,7 @@ bool wf_scope_count_ends(struct wf_scope *s, int64_t n)
 static void join(struct wf_scope *s)
 {
     struct wf_wait *w = &s->opener->wait;
-    wf_wait_arm(w, 0);
+    wf_wait_arm(w, WF_WAIT_PARKED);
     wf_waiter_init(&s->closer, w, 0);
     int64_t more = (int64_t)s->started - BIAS;
     s->started = 0;
@@ -131,7 +131,7 @@ void weft_scope_cancel(weft_scope *scope)
     struct wf_scope *s = wf_scope_of(scope);
     if (!s->open)
         return;
-    if (wf_worker_self())
+    if (wf_worker_is_of(s->opener))
         wf_scope_stop(s, -ECANCELED);
     else
         wf_errand_scope(s);

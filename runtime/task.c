@@ -326,7 +326,7 @@ int weft_await(weft_task *t)
     int result;
     if (wf_task_ready(t, &result))
         return result;
-    int reason = wf_wait_arm(&self->wait, WF_WAIT_STOPPABLE);
+    int reason = wf_wait_arm(&self->wait, WF_WAIT_STOPPABLE | WF_WAIT_PARKED);
     if (reason)
         return wf_task_ready(t, &result) ? result : reason;
     weft_waiter me;
@@ -350,7 +350,7 @@ void weft_cancel(weft_task *t)
     if (t == &no_memory)
         return;
     require_handle(t, "weft_cancel");
-    if (wf_worker_self())
+    if (wf_worker_is_of(t->scope->opener))
         wf_task_stop(t);
     else
         wf_errand_task(t);

@@ -33,13 +33,19 @@ int wf_wait_arm(struct wf_wait *w, unsigned kind)
     uint64_t ticket = ticket_of(wf_load(&w->word, relaxed)) + 1; /* only we change it between waits */
     uint64_t word = ticket << TICKET_SHIFT | WF_WAIT_ARMED;
     weft_task *t = w->task;
-    if (!kind || !t) {
-        wf_store(&w->word, word, relaxed); /* whoever fires it finds it through an object's lock */
+    bool alone = t && wf_worker_is_alone(t);
+    if (!alone)
+        kind &= ~(unsigned)WF_WAIT_PARKED;
+    if (!t || !(kind & (WF_WAIT_STOPPABLE | WF_WAIT_OPERATION))) {
+        wf_store(&w->word, word | (kind & WF_WAIT_PARKED), relaxed); /* found by who fires it through a lock */
         return 0;
     }
     if (!t->listed)
         wf_scope_list(t);
-    wf_swap(&w->word, word | kind, seq_cst); /* S2 */
+    if (alone)
+        wf_store(&w->word, word | kind, relaxed); /* the same; and who stops it is this very thread */
+    else
+        wf_swap(&w->word, word | kind, seq_cst); /* S2 */
     int reason = wf_scope_stop_reason(t);
     if (reason)
         wf_wait_disarm(w);
@@ -76,9 +82,10 @@ static void sleep_thread(struct wf_wait *w)
 unsigned wf_wait_suspend(struct wf_wait *w)
 {
     uint64_t word = wf_load(&w->word, acquire); /* W2 */
-    if ((word & WF_WAIT_STATE) != WF_WAIT_FIRED) {
+    bool is_parked = word & WF_WAIT_PARKED; /* then whoever has fired it has put it in line */
+    if (is_parked || (word & WF_WAIT_STATE) != WF_WAIT_FIRED) {
         if (w->task)
-            wf_worker_suspend(w->task);
+            wf_worker_suspend(w->task, is_parked);
         else
             sleep_thread(w);
         word = wf_load(&w->word, acquire); /* W2 */

@@ -26,6 +26,10 @@
  * No wakeup is lost: firing and parking both change this one word atomically. If FIRED comes first, parking
  * sees it and goes on at once; if PARKED comes first, the one who fires sees it and makes the waiter run.
  *
+ * In a runtime of one worker a wait may be PARKED from the start. Only that one worker runs the task, and cannot before
+ * it has left its stack; so whoever fires it puts it in line, and it leaves even if that has happened. Parking then
+ * takes no exchange; nor does arming, since no other thread stops a task of that runtime.
+ *
  * No wakeup is early: a waiter carries the ticket of its wait, the ticket is part of the word, and the word
  * of a task outlives the task (slabs are never given back while the runtime lives). A late fire is refused.
  *
@@ -65,8 +69,9 @@ enum {
 struct wf_wait *wf_wait_self(void);
 
 /* [T- or A-] Begin a wait; kind is 0, WF_WAIT_STOPPABLE or WF_WAIT_OPERATION, the latter two perhaps with
- * WF_WAIT_SPILLABLE. 0, or for the latter two -ECANCELED, -ETIMEDOUT, and then nothing has begun. (A plain thread is
- * never stopped.) */
+ * WF_WAIT_SPILLABLE; and each with WF_WAIT_PARKED, if the caller will suspend, or take it back with nothing enqueued,
+ * and does not fire it itself. 0, or for the latter two -ECANCELED, -ETIMEDOUT, and then nothing has begun. (A plain
+ * thread is never stopped.) */
 int wf_wait_arm(struct wf_wait *w, unsigned kind);
 
 /* Take it back: nothing was enqueued that could fire it. */

@@ -248,7 +248,7 @@ WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft
     WF_COUNT(w->switches);
     wf_context_switch_aside(&stack_of(t)->context, to);
 
-    if (how != WF_LEFT_NOTHING) /* else it has stayed in this worker's queue, which nobody else takes from */
+    if (how != WF_LEFT_NOTHING) /* else it is this worker's, and there is no other */
         w = wf_worker_self(); /* perhaps another one, perhaps none: on a lane's thread */
     if (WF_LIKELY(w)) {
         arrive(w);
@@ -272,13 +272,15 @@ WF_UNOBSERVED static void leave(struct wf_worker *w, weft_task *t, enum wf_left 
 {
     if (how == WF_LEFT_BLOCKING)
         wf_side_give(&t->pool);
+    if (how == WF_LEFT_NOTHING)
+        disown(w, t);
     wf_side_give(&w->rest); /* to the watchdog, once all sleep */
     wf_side_take(wf_side_of(&w->base));
     wf_slice_end(w, t);
     leave_for(w, t, how, is_time_to_look(w) ? NULL : pick(w, true));
 }
 
-void wf_worker_suspend(weft_task *t)
+void wf_worker_suspend(weft_task *t, bool is_parked)
 {
     struct wf_worker *w = wf_worker_self();
     if (WF_UNLIKELY(!w))
@@ -286,7 +288,7 @@ void wf_worker_suspend(weft_task *t)
     WF_REQUIRE(w, "a call that suspends between weft_blocking_begin and weft_blocking_end");
     wf_forks_before_wait(t);
     wf_store(&t->state, WF_TASK_WAITING, relaxed);
-    leave(w, t, WF_LEFT_PARKING);
+    leave(w, t, is_parked ? WF_LEFT_NOTHING : WF_LEFT_PARKING);
 }
 
 void wf_worker_leave_for_pool(weft_task *t)

@@ -217,6 +217,19 @@ static inline bool wf_worker_append(struct wf_worker *w, weft_task *t)
     return true;
 }
 
+/* Does t belong to a runtime of one worker? Then nobody else ever runs it. */
+static inline bool wf_worker_is_alone(const weft_task *t)
+{
+    return wf_load(&t->home, relaxed)->queue.alone;
+}
+
+/* Is this a worker of the runtime that t belongs to, once that was started? */
+static inline bool wf_worker_is_of(const weft_task *t)
+{
+    struct wf_worker *w = wf_worker_self();
+    return w && w->rt == wf_task_runtime(t);
+}
+
 /* Does the runtime of t, the caller, spill? */
 static inline bool wf_spills_on(const weft_task *t)
 {
@@ -230,8 +243,9 @@ unsigned wf_spills_kind(weft_task *t, const void *one, const void *other);
 /* The loop. On the worker's own thread, on its base stack; returns once the runtime stops. */
 void wf_worker_run(struct wf_worker *w);
 
-/* Leave this stack until somebody makes t, the caller, run again. Suspends. */
-void wf_worker_suspend(weft_task *t);
+/* Leave this stack until somebody makes t, the caller, run again; which may have been done, if its wait has been PARKED
+ * from the start. Suspends. */
+void wf_worker_suspend(weft_task *t, bool is_parked);
 
 /* Leave the worker for a thread of a lane. Suspends, and returns on that thread. */
 void wf_worker_leave_for_pool(weft_task *t);

@@ -84,7 +84,7 @@ void wf_waiters_release(weft_waiter *chain, int result)
 int wf_waiters_wait(struct wf_waiters *l, struct wf_lock *lock, void *item, unsigned kind)
 {
     struct wf_wait *wait = wf_wait_self();
-    int err = wf_wait_arm(wait, kind);
+    int err = wf_wait_arm(wait, kind | WF_WAIT_PARKED);
     if (err) {
         wf_unlock(lock);
         return err;

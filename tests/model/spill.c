@@ -273,6 +273,7 @@ static void setup_sweep(void)
 {
     setup();
     pool.task[0].scope = &family;
+    wf_store(&pool.task[0].home, &home, relaxed);
     pool.task[0].listed = true;
     pool.task[0].wait.task = &pool.task[0];
     rt.tasks.chunks = &pool;

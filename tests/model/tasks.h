@@ -27,12 +27,14 @@
 static weft_task task[MODEL_THREADS_MAX];
 static struct wf_stack task_stack[MODEL_THREADS_MAX]; /* for what they fork: runtime/fork.h */
 static struct wf_scope family; /* of all of them */
+static struct wf_worker home;  /* of all of them; if it is alone, then only of those that run on one thread */
 static WF_ATOMIC(uint32_t) runnable[MODEL_THREADS_MAX];
 
 /* In setup: thread n is a task that a stop finds without a look at the owner's list. */
 static __attribute__((unused)) void task_open(unsigned n)
 {
     task[n].scope = &family;
+    wf_store(&task[n].home, &home, relaxed);
     wf_store(&task[n].stack, &task_stack[n], relaxed);
     task[n].wait.task = &task[n];
     task[n].listed = true;
@@ -99,25 +101,27 @@ MODEL_PLAIN static bool is_runnable(void *word)
 #define TASKS_COME_BACK(t) ((void)0)
 #endif
 
-void wf_worker_suspend(weft_task *t)
+void wf_worker_suspend(weft_task *t, bool is_parked)
 {
     unsigned n = model_self();
     model_check(t == &task[n]);
     t->saved_errno = (int)n; /* plain, like all it leaves on its stack */
-    if (!wf_wait_park(&t->wait))
+    if (!is_parked && !wf_wait_park(&t->wait))
         wf_worker_ready(t); /* fired while it was leaving */
     model_block(is_runnable, &runnable[n], INT64_MAX, "being made runnable");
     uint32_t is = wf_swap(&runnable[n], 0, acquire);
     model_check(is == 1);
-    model_check(t->saved_errno == -1);
+    model_check(home.queue.alone || t->saved_errno == -1);
     TASKS_COME_BACK(t);
 }
 
 void wf_worker_ready(weft_task *t)
 {
     unsigned n = (unsigned)(t - task);
-    model_check(t->saved_errno == (int)n);
-    t->saved_errno = -1;
+    if (!home.queue.alone) { /* else it may be leaving; its only worker runs it no sooner than it has */
+        model_check(t->saved_errno == (int)n);
+        t->saved_errno = -1;
+    }
     uint32_t before = wf_swap(&runnable[n], 1, release);
     model_check(before == 0);
 }

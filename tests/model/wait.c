@@ -62,7 +62,7 @@ static void await(unsigned n, weft_waiter *r)
         wf_unlock(&o->lock);
         return;
     }
-    int err = wf_wait_arm(w, 0);
+    int err = wf_wait_arm(w, WF_WAIT_PARKED); /* as whoever waits in line does; without others it is that */
     model_check(err == 0);
     enqueue(n, r, w);
     wf_unlock(&o->lock);
@@ -105,6 +105,16 @@ static void finish_twice(void)
 
 MODEL(wait_park, .setup = setup, .threads = {wait_once, fire_first}, .finish = finish, .bound = 4)
 MODEL(wait_park_twice, .setup = setup, .threads = {wait_twice, fire_twice}, .finish = finish_twice, .bound = 3)
+
+/* The same in a runtime of one worker, whose tasks plain threads fire. */
+static void setup_alone(void)
+{
+    home.queue.alone = true;
+    setup();
+}
+
+MODEL(wait_alone, .setup = setup_alone, .threads = {wait_once, fire_first}, .finish = finish, .bound = 4)
+MODEL(wait_alone_twice, .setup = setup_alone, .threads = {wait_twice, fire_twice}, .finish = finish_twice, .bound = 3)
 
 /* ---- two objects, one winner; the loser is late, and perhaps finds the next wait ---- */
 

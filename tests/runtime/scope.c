@@ -1,4 +1,5 @@
 /* scope.c - tests of scopes: what close says, who stops whom, and that a stop stays. */
+#include "runtime/task.h"
 #include "tests/runtime/with.h"
 
 static int fail_with(void *arg)
@@ -354,6 +355,43 @@ static int cancel_from_thread(void *arg)
 TEST(scope, may_be_cancelled_from_a_plain_thread)
 {
     with_workers(cancel_from_thread, NULL);
+}
+
+static int cancel_as_task(void *f)
+{
+    cancel_on_thread(f);
+    return 0;
+}
+
+static void *cancel_in_another_runtime(void *f)
+{
+    CHECK_EQ(weft_run(&(weft_config){.workers = 1}, cancel_as_task, f), 0);
+    return NULL;
+}
+
+/* It is no worker of ours, so it only leaves a note; and while our only worker is here, nobody reads that. */
+static int cancel_from_another_runtime(void *arg)
+{
+    (void)arg;
+    WEFT_SCOPE(s);
+    for (int i = 0; i < 2; i++) {
+        weft_task *t = weft_spawn(&s, sleep_for_ever, NULL);
+        struct for_a_thread f = {.scope = i ? &s : NULL, .task = i ? NULL : t};
+        pthread_t id = start_thread(cancel_in_another_runtime, &f);
+        spin_until(&f.done);
+        CHECK_EQ(weft_checkpoint(), 0);
+        CHECK_EQ(wf_load(&t->stop, relaxed), 0);
+        join_thread(id);
+        CHECK_EQ(weft_await(t), -ECANCELED);
+    }
+    CHECK_EQ(weft_sleep_until(weft_never()), -ECANCELED); /* in s, which was the second one's */
+    CHECK_EQ(weft_scope_close(&s), 0);
+    return weft_checkpoint();
+}
+
+TEST(scope, may_be_cancelled_by_a_task_of_another_runtime)
+{
+    with_one_worker(cancel_from_another_runtime, NULL);
 }
 
 static int cancel_while_blocking(void *arg)

@@ -40,7 +40,8 @@ WEFT_API void weft_scope_leave(weft_scope *s); /* [Ts-] cancel and wait; nothing
 WEFT_API int weft_scope_close(weft_scope *s);
 
 /* [A--] Stop everything in s. May be repeated; nothing once closed. From another thread only while
- * something keeps s open; from a plain thread it takes effect soon after the call returns, by a worker. */
+ * something keeps s open; from a plain thread, or a task of another runtime, it takes effect soon after
+ * the call returns, by a worker. */
 WEFT_API void weft_scope_cancel(weft_scope *s);
 
 /* [T--] Stop s at t, with -ETIMEDOUT; earlier or later than before, weft_never() takes it back.
