@@ -38,15 +38,16 @@ static void plain(input a, input b, output c, size_t n)
 static void multiply(weft_forks *forks, input a, input b, output c, size_t n);
 WEFT_FORKABLE_VOID(multiply, input, input, output, size_t)
 
-/* The quarters of c are different, so the four products may run at once. */
+/* The quarters of c are different, so the four products may run at once. What is forked last is joined first: alone, a
+ * worker so takes them in the order of the plain program, and of memory. */
 static void add_four(weft_forks *forks, input left, input right, output c, size_t half)
 {
     size_t down = half * stride;
     struct multiply_fork one, two, three;
-    multiply_fork(forks, &one, left, right, c, half);
-    multiply_fork(forks, &two, left, right + half, c + half, half);
-    multiply_fork(forks, &three, left + down, right, c + down, half);
-    multiply(forks, left + down, right + half, c + down + half, half);
+    multiply_fork(forks, &one, left + down, right + half, c + down + half, half);
+    multiply_fork(forks, &two, left + down, right, c + down, half);
+    multiply_fork(forks, &three, left, right + half, c + half, half);
+    multiply(forks, left, right, c, half);
     multiply_join(forks, &three);
     multiply_join(forks, &two);
     multiply_join(forks, &one);

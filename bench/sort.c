@@ -63,11 +63,11 @@ static void merge(weft_forks *forks, input a, size_t na, input b, size_t nb, out
         merge(forks, b, nb, a, na, to);
     } else {
         size_t cut_a, cut_b;
-        struct merge_fork low;
+        struct merge_fork high;
         kernel_merge_cut(a, na, b, nb, &cut_a, &cut_b);
-        merge_fork(forks, &low, a, cut_a, b, cut_b, to);
-        merge(forks, a + cut_a, na - cut_a, b + cut_b, nb - cut_b, to + cut_a + cut_b);
-        merge_join(forks, &low);
+        merge_fork(forks, &high, a + cut_a, na - cut_a, b + cut_b, nb - cut_b, to + cut_a + cut_b);
+        merge(forks, a, cut_a, b, cut_b, to);
+        merge_join(forks, &high);
     }
 }
 
@@ -83,10 +83,10 @@ static void sort(weft_forks *forks, output v, output other, size_t n, bool over)
         return;
     }
     size_t half = n / 2;
-    struct sort_fork low;
-    sort_fork(forks, &low, v, other, half, !over);
-    sort(forks, v + half, other + half, n - half, !over);
-    sort_join(forks, &low);
+    struct sort_fork high;
+    sort_fork(forks, &high, v + half, other + half, n - half, !over);
+    sort(forks, v, other, half, !over);
+    sort_join(forks, &high);
     input from = over ? v : other;
     merge(forks, from, half, from + half, n - half, over ? other : v);
 }

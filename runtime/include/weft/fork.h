@@ -23,6 +23,9 @@
  * before it closes a scope that it opened before the fork. Breaking them is misuse. The result of a call is the call's
  * own business: nothing fails because it is negative.
  *
+ * Order. Alone, a worker does what the function calls itself, and then its forks, the latest first. Where the parts lie
+ * behind each other in memory, fork the later ones and call the first: so they are taken in the order of memory.
+ *
  * Stops. A fork that was taken belongs to the scope that was innermost when it was forked, and is stopped with it. It
  * is joined all the same: join waits for its end. So a forked call that may run for long looks at weft_checkpoint().
  *
