@@ -226,7 +226,7 @@ weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested)
 {
     weft_task *t, *first = NULL, *last = NULL;
     int n = 0;
-    for (; (t = take_first(q)) && !wf_load(&t->stack, relaxed); n++) {
+    for (; (t = take_first(q)) && !wf_task_has_begun(t); n++) {
         if (last)
             last->next = t;
         else

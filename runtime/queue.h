@@ -131,7 +131,7 @@ static inline bool wf_queue_push(struct wf_queue *q, weft_task *t)
 /* The same for either. */
 static inline bool wf_queue_push_any(struct wf_queue *q, weft_task *t)
 {
-    if (wf_load(&t->stack, relaxed))
+    if (wf_task_has_begun(t))
         wf_store(&q->begun, wf_load(&q->tail, relaxed) + 1, relaxed); /* as there */
     return wf_queue_push_fresh(q, t);
 }
@@ -213,7 +213,7 @@ static inline bool wf_queue_any(struct wf_queue *q)
  * greatest of. Returns one task to run, or NULL. With a max of 1 nothing is moved, and `to` may hold what it will. */
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
-/* Any thread. Take the first of the ring that has begun, that is, has a stack, or NULL. What comes before it goes to
+/* Any thread. Take the first of the ring that has begun, or NULL. What comes before it goes to
  * the nest; true in *nested: something does, so somebody who sleeps is to be woken for it. */
 weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested);
 

@@ -67,8 +67,7 @@ void wf_spills_open(weft_runtime *rt);
 /* On a worker, between tasks: sweep on for a slice, if it is time. w->sweeping says then that more is to be done. */
 void wf_spills_look(struct wf_worker *w);
 
-/* The function of a task that is spilled; never called. And the way back, by whoever is about to run it. */
-int wf_spills_marker(void *record);
+/* The way back of a task whose function is wf_spills_marker, by whoever is about to run it. */
 void wf_spills_restore(weft_task *t);
 
 /* True: t was spilled, and has its stack again. Of a task in hand that has none. */

@@ -153,6 +153,15 @@ void wf_task_put(struct wf_task_pool *p, struct wf_task_cache *c, weft_task *t);
 
 void wf_task_init(weft_task *t, struct wf_scope *s, weft_fn fn, void *arg, const char *site);
 
+/* The function of a task that is spilled (spills.h); never called. */
+int wf_spills_marker(void *record);
+
+/* Is its body on its way, with a stack or a spilled one? Of a task in hand. */
+static inline WF_UNOBSERVED bool wf_task_has_begun(const weft_task *t)
+{
+    return wf_load(&t->stack, relaxed) || t->fn == wf_spills_marker;
+}
+
 /* The runtime that t belongs to; once it was made runnable. Any thread. */
 weft_runtime *wf_task_runtime(const weft_task *t);
 

@@ -316,6 +316,21 @@ TEST(queue, gives_who_wants_what_has_begun_the_first_that_has)
     free_queue(q);
 }
 
+TEST(queue, takes_what_is_spilled_for_what_has_begun)
+{
+    struct wf_queue *q = new_queue(0);
+    bool nested;
+    push_mixed(q, 0, 3, 3);
+    task[3].fn = wf_spills_marker;
+    CHECK(!wf_queue_any_begun(q));
+    CHECK(!wf_queue_push_any(q, &task[3])); /* as one that was woken is pushed */
+    CHECK(wf_queue_any_begun(q));
+    CHECK_EQ(index_of(wf_queue_steal_begun(q, &nested)), 3);
+    task[3].fn = NULL;
+    CHECK(nested && !wf_queue_any_begun(q));
+    free_queue(q);
+}
+
 TEST(queue, knows_of_stolen_tasks_whether_one_may_have_begun)
 {
     for (unsigned begun = 0; begun < 9; begun++) {
