@@ -213,8 +213,8 @@ static inline bool wf_queue_any(struct wf_queue *q)
  * greatest of. Returns one task to run, or NULL. With a max of 1 nothing is moved, and `to` may hold what it will. */
 weft_task *wf_queue_steal(struct wf_queue *q, struct wf_queue *to, uint32_t max);
 
-/* Any thread. Take the first of the ring that has begun, or NULL. What comes before it goes to
- * the nest; true in *nested: something does, so somebody who sleeps is to be woken for it. */
+/* Any thread. Take the first of the ring that has begun, or NULL. What comes before it goes to the nest; true in
+ * *nested: something does, so somebody who sleeps is to be woken for it. */
 weft_task *wf_queue_steal_begun(struct wf_queue *q, bool *nested);
 
 /* Any thread. May anything have begun that lies from `head` on? Certain for who has seen the tail. */

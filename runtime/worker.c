@@ -238,6 +238,7 @@ WF_STEP void leave_for(struct wf_worker *w, weft_task *t, enum wf_left how, weft
         w->left_task = t;
     }
     struct wf_context *to;
+    WF_DEBUG_CHECK(next != t); /* a switch from a stack to itself would go astray */
     if (next && stack_of(next)) {
         begin(w, next);
         to = &stack_of(next)->context;

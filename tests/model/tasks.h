@@ -27,7 +27,7 @@
 static weft_task task[MODEL_THREADS_MAX];
 static struct wf_stack task_stack[MODEL_THREADS_MAX]; /* for what they fork: runtime/fork.h */
 static struct wf_scope family; /* of all of them */
-static struct wf_worker home;  /* of all of them; if it is alone, then only of those that run on one thread */
+static struct wf_worker home;  /* of all of them; alone where there is one, and the others are plain threads */
 static WF_ATOMIC(uint32_t) runnable[MODEL_THREADS_MAX];
 
 /* In setup: thread n is a task that a stop finds without a look at the owner's list. */
