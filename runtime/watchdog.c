@@ -219,13 +219,15 @@ static void look_at_all(weft_runtime *rt, int64_t now)
 
 /* ---- sleeping ---- */
 
-/* Nobody is held, nor will be, before somebody wakes; and it is not to be timed how long that takes. */
+/* Nobody is held, nor will be, before somebody wakes; and it is not to be timed how long that takes. What was told of
+ * may be over: whoever was told has ended it, and all sleep for another reason by now. */
 static bool is_nothing_to_watch(weft_runtime *rt)
 {
     for (unsigned i = 0; i < wf_spares_present(rt); i++)
         if (wf_load(&rt->workers[i].rest, relaxed) == WF_REST_NOT)
             return false; /* it sleeps, but has not said how */
-    return rt->watchdog.quiet_told || !are_quiet(rt);
+    bool told = rt->watchdog.quiet_told && rt->watchdog.runs == count_runs(rt);
+    return told || !are_quiet(rt);
 }
 
 /* What was seen before, if anything, is so long ago that it says nothing. */

@@ -1,4 +1,5 @@
 /* deadlock.c - tests of what is said when all tasks wait and nothing is under way, and that else nothing is said. */
+#include "runtime/worker.h"
 #include "tests/runtime/with.h"
 
 #include <sys/mman.h>
@@ -72,6 +73,33 @@ TEST(deadlock, is_told_again_when_it_is_another)
     struct lock_step l = {0};
     weft_config config = {.workers = 2, .stall_ns = LIMIT_NS, .on_deadlock = end_it, .ctx = &l};
     CHECK_EQ(weft_run(&config, deadlock_twice, &l), 0);
+    CHECK_EQ(wf_load(&l.told, relaxed), 2);
+}
+
+static weft_runtime *runtime;
+
+static int deadlock_twice_alone(void *arg)
+{
+    runtime = weft_runtime_self();
+    return deadlock_twice(arg);
+}
+
+/* And come back only when the other one is there. */
+static void end_it_slowly(void *ctx)
+{
+    struct wf_worker *w = &runtime->workers[0];
+    uint64_t before = wf_load(&w->parks, relaxed);
+    end_it(ctx);
+    while (wf_load(&w->parks, relaxed) == before || wf_load(&w->rest, relaxed) != WF_REST_QUIET)
+        if (wf_load(&runtime->stopping, relaxed))
+            return;
+}
+
+TEST(deadlock, is_told_again_though_all_sleep_again_by_the_time_it_was_told)
+{
+    struct lock_step l = {0};
+    weft_config config = {.workers = 1, .stall_ns = LIMIT_NS, .on_deadlock = end_it_slowly, .ctx = &l};
+    CHECK_EQ(weft_run(&config, deadlock_twice_alone, &l), 0);
     CHECK_EQ(wf_load(&l.told, relaxed), 2);
 }
 
