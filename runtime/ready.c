@@ -2,7 +2,7 @@
  *
  *     spawned, on a worker              into its queue; into its nest, if the queue is very long
  *     woken, on a worker                into its slot: it runs next, and what was there goes into the queue
- *     ... by the end of what it awaited the same, but others of that scope go first, up to 32 (pick in worker.c)
+ *     ... by a task of its own that ends the same, but others of that scope go first, up to 32 (pick in worker.c)
  *     woken by what w has collected     into its queue, in the order of arrival
  *     of low priority (slice.h)         to its like, on the same worker
  *     from elsewhere; pinned to another into that worker's inbox, and the worker is woken

@@ -59,8 +59,8 @@ static void join(struct wf_scope *s)
     struct wf_wait *w = &s->opener->wait;
     wf_wait_arm(w, WF_WAIT_PARKED);
     wf_waiter_init(&s->closer, w, 0);
-    int64_t more = (int64_t)s->started - BIAS;
-    s->started = 0;
+    int64_t more = (int64_t)wf_load(&s->started, relaxed) - BIAS;
+    wf_store(&s->started, 0, relaxed);
     if (wf_add(&s->pending, more, acq_rel) + more == 0) /* S4 */
         wf_wait_disarm(w);
     else

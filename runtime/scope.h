@@ -43,7 +43,7 @@ struct wf_scope {
     struct wf_scope *outer;   /* the next scope outward of the same opener; constant */
     weft_task *waiting;       /* its tasks that a stop must reach */
     weft_task *held;          /* its tasks that stay until it closes */
-    uint64_t started;         /* by the opener, not counted in pending yet */
+    WF_ATOMIC(uint64_t) started; /* by the opener, not counted in pending yet; others only look */
     WF_ATOMIC(int64_t) pending;
     weft_waiter closer;       /* the opener, waiting in close */
     struct wf_timer deadline;
@@ -77,7 +77,7 @@ void wf_scope_unlist(weft_task *t);
 static inline void wf_scope_count_start(struct wf_scope *s, const weft_task *by)
 {
     if (by && s->opener == by)
-        s->started++;
+        wf_store(&s->started, wf_load(&s->started, relaxed) + 1, relaxed);
     else
         wf_add(&s->pending, 1, relaxed); /* the caller is in s and keeps it open: nobody closes on this */
 }

@@ -231,13 +231,6 @@ WF_UNOBSERVED void wf_task_put(struct wf_task_pool *p, struct wf_task_cache *c, 
     put(p, c, t);
 }
 
-/* Of a waiter that is in line, under the lock: nothing of its own changes before it has left. */
-static bool is_opener(const struct wf_scope *s, const weft_waiter *r)
-{
-    const struct wf_wait *w = r->wait;
-    return w->task && w->task == s->opener;
-}
-
 void wf_task_finish(struct wf_worker *w, weft_task *t, int result, bool has_run)
 {
     struct wf_scope *s = t->scope;
@@ -248,14 +241,11 @@ void wf_task_finish(struct wf_worker *w, weft_task *t, int result, bool has_run)
         t->result = result;
         wf_store(&t->state, WF_TASK_DONE, release); /* partner: weft_done's load */
         weft_waiter *r = t->joiners, *next;
-        bool gathers = r && is_opener(s, r) && s->started > 1;
         t->joiners = NULL;
         for (; r; r = next) {
             next = r->next;
             wf_fire(r, result);
         }
-        if (gathers)
-            wf_worker_be_patient(w, s);
         wf_unlock(&t->lock);
         if (WF_UNLIKELY(!has_run))
             wf_scope_fail(s, result); /* only now, so that who awaits t is given its result and not the stop */
@@ -266,6 +256,7 @@ void wf_task_finish(struct wf_worker *w, weft_task *t, int result, bool has_run)
             wf_scope_fail(s, result);
         put(&w->rt->tasks, &w->tasks, t);
     }
+    wf_worker_be_patient(w, s);
     wf_worker_count_end(w, s);
 }
 

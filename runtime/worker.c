@@ -168,17 +168,18 @@ static weft_task *pick_low(struct wf_worker *w)
     return ++w->aside_picks % WF_TICK_LOW ? NULL : wf_queue_pop_low(&w->queue);
 }
 
-/* In the slot is who has waited for the end of one task, and will perhaps wait for the next one: that goes first, so
- * that who awaits many tasks waits once, not once for each. NULL: nothing is next. */
+/* In the slot is who was woken by one of the tasks it has started, and will perhaps wait for the next one: that goes
+ * first, so that who waits for many tasks waits once, not once for each. NULL: nothing is next, or enough went first. */
 static weft_task *pick_sibling(struct wf_worker *w, bool aside)
 {
+    if (w->patience == 0)
+        return NULL;
     weft_task *t = aside ? wf_queue_pop_nest(&w->queue) : NULL;
     if (!t)
         t = wf_queue_pop(&w->queue);
     if (t)
         wf_side_get(&t->fn);
-    if (!t || t->scope != w->siblings || --w->patience == 0)
-        w->patient = NULL;
+    w->patience = t && t->scope == w->siblings ? w->patience - 1 : 0;
     return t;
 }
 
@@ -195,6 +196,7 @@ OBSERVED static weft_task *pick(struct wf_worker *w, bool low)
     if (in_slot) {
         if (WF_UNLIKELY(in_slot == w->patient) && (t = pick_sibling(w, aside)))
             return t;
+        w->patient = NULL; /* it is its turn */
         t = wf_queue_slot(&w->queue, NULL);
         if (t && ++w->slot_runs <= SLOT_RUNS_MAX)
             return t;

@@ -55,8 +55,8 @@ struct wf_worker {
     unsigned index;                       /* constant */
     unsigned tick;                        /* tasks picked; every so often the outside is looked at */
     unsigned slot_runs;                   /* how often in a row the slot was picked */
-    unsigned patience;                    /* so many at most go before who is patient: */
-    weft_task *patient;                   /* lets tasks go first, if it is in the slot: */
+    unsigned patience;                    /* so many at most go, still, before who is patient: */
+    weft_task *patient;                   /* lets tasks go first, while it is in the slot; only compared: */
     struct wf_scope *siblings;            /* those of this scope; only compared */
     unsigned aside_picks;                 /* tasks picked while some of low priority waited, or there was a nest */
     bool collecting;                      /* what becomes ready comes from outside: it goes to the queue's end */
@@ -164,7 +164,7 @@ static inline struct wf_worker *wf_worker_require(const char *function)
 }
 
 enum {
-    WF_PATIENCE = 32,     /* who awaits one task after another lets so many of them go first */
+    WF_PATIENCE = 32,     /* who waits for one task after another lets so many of them go first */
     WF_TICK_OUTSIDE = 64, /* tasks between two looks at inbox, timers and ring */
     WF_TICK_INBOX = 4,    /* between two looks whether there is anything in the inbox at all */
     WF_TICK_LOW = 8       /* and of these, one of low priority at least, if there is any */
@@ -283,13 +283,19 @@ static inline void wf_worker_count_end(struct wf_worker *w, struct wf_scope *s)
     wf_side_take(side);
 }
 
-/* Of s, of which others are held, a task has ended on w, and whoever waited for it runs again. */
+/* A task of s has ended on w, whose opener it may have woken: by its end, or by what it has sent. Others go first then,
+ * if there are any; but not for each that ends as many again. */
 static inline void wf_worker_be_patient(struct wf_worker *w, struct wf_scope *s)
 {
+    weft_task *woken = wf_load(&w->queue.slot, relaxed);
+    if (WF_LIKELY(!woken || woken != s->opener || wf_load(&s->started, relaxed) <= 1))
+        return;
     void *side = wf_side_take(wf_side_of(&w->base));
-    w->patient = wf_load(&w->queue.slot, relaxed);
-    w->siblings = s;
-    w->patience = WF_PATIENCE;
+    if (w->patient != woken) {
+        w->patient = woken;
+        w->siblings = s;
+        w->patience = WF_PATIENCE;
+    }
     wf_side_take(side);
 }
 

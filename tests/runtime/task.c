@@ -393,16 +393,19 @@ TEST(task, yields_to_all_others_of_its_worker)
     with_one_worker(yield_in_turns, NULL);
 }
 
-/* Who awaits one task after another. The first has been waited for: how many have run, and has a stranger? */
+/* Who waits for one task after another. The first has been waited for: how many have run, and has a stranger? */
 struct row {
     int length;
+    bool sends;
+    weft_chan *to;
     WF_ATOMIC(int) ran, others;
 };
 
 static int run_in_row(void *arg)
 {
-    wf_add(&((struct row *)arg)->ran, 1, relaxed);
-    return 0;
+    struct row *r = arg;
+    int ran = wf_add(&r->ran, 1, relaxed);
+    return r->sends ? weft_chan_send(r->to, &ran) : 0;
 }
 
 static int run_beside_row(void *arg)
@@ -411,9 +414,12 @@ static int run_beside_row(void *arg)
     return 0;
 }
 
-static int await_in_row(void *arg)
+static int wait_for_row(void *arg)
 {
     struct row *r = arg;
+    int sent = -1;
+    r->to = weft_chan_new((size_t)r->length, sizeof sent);
+    CHECK(r->to != NULL);
     WEFT_SCOPE(strangers);
     WEFT_SCOPE(s);
     weft_task *first = weft_spawn(&s, run_in_row, r);
@@ -421,26 +427,38 @@ static int await_in_row(void *arg)
         CHECK_EQ(weft_go(&s, run_in_row, r), 0);
     for (int i = 0; i < 4; i++)
         CHECK_EQ(weft_go(&strangers, run_beside_row, r), 0);
-    CHECK_EQ(weft_await(first), 0);
+    CHECK_EQ(r->sends ? weft_chan_recv(r->to, &sent) : weft_await(first), 0);
     int ran = wf_load(&r->ran, relaxed), others = wf_load(&r->others, relaxed);
+    CHECK_EQ(sent, r->sends ? 0 : -1);
     CHECK_EQ(weft_scope_close(&s), 0);
     CHECK_EQ(weft_scope_close(&strangers), 0);
+    weft_chan_free(r->to);
     wf_store(&r->ran, ran, relaxed);
     wf_store(&r->others, others, relaxed);
     return 0;
 }
 
-TEST(task, that_awaits_many_lets_them_go_first_but_not_all_and_nobody_else)
+static void wait_for_rows(bool sends)
 {
     static const struct {
         int length, ran, others;
     } expected[] = {{1, 1, 0}, {2, 2, 1}, {10, 10, 1}, {100, 1 + WF_PATIENCE, 0}};
     for (unsigned i = 0; i < sizeof expected / sizeof *expected; i++) {
-        struct row r = {.length = expected[i].length};
-        with_one_worker(await_in_row, &r);
+        struct row r = {.length = expected[i].length, .sends = sends};
+        with_one_worker(wait_for_row, &r);
         CHECK_EQ(wf_load(&r.ran, relaxed), expected[i].ran);
         CHECK_EQ(wf_load(&r.others, relaxed), expected[i].others);
     }
+}
+
+TEST(task, that_awaits_many_lets_them_go_first_but_not_all_and_nobody_else)
+{
+    wait_for_rows(false);
+}
+
+TEST(task, that_receives_from_many_lets_them_go_first_but_not_all_and_nobody_else)
+{
+    wait_for_rows(true);
 }
 
 /* Two tasks that wake each other run from the slot, which goes before the queue, but not for ever. */
