@@ -169,7 +169,7 @@ static weft_task *pick_low(struct wf_worker *w)
 }
 
 /* In the slot is who was woken by one of the tasks it has started, and will perhaps wait for the next one: that goes
- * first, so that who waits for many tasks waits once, not once for each. NULL: nothing is next, or enough went first. */
+ * first, so that who waits for many waits once, not once for each. NULL: nothing is next, or enough went first. */
 static weft_task *pick_sibling(struct wf_worker *w, bool aside)
 {
     if (w->patience == 0)
