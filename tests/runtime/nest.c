@@ -108,15 +108,21 @@ TEST(nest, agrees_with_a_list_at_both_ends)
     }
 }
 
+/* One that has no room for another family, nor gets any. */
+static void fill(struct wf_nest *n)
+{
+    open(n, 0);
+    n->families_max = WF_NEST_FAMILIES;
+    for (unsigned i = 0; i < WF_NEST_FAMILIES; i++) {
+        CHECK(wf_nest_push(n, &task[i], false));
+        insert(count, i, i);
+    }
+}
+
 TEST(nest, refuses_a_family_it_has_no_memory_for_and_keeps_the_others)
 {
     struct wf_nest n;
-    open(&n, 0);
-    n.families_max = WF_NEST_FAMILIES;
-    for (unsigned i = 0; i < WF_NEST_FAMILIES; i++) {
-        CHECK(wf_nest_push(&n, &task[i], false));
-        insert(count, i, i);
-    }
+    fill(&n);
     CHECK(!wf_nest_push(&n, &task[TASKS - 1], false));
     CHECK(wf_nest_push(&n, &task[TASKS - 1], true)); /* the latest has room */
     insert(count, TASKS - 1, WF_NEST_FAMILIES - 1);
@@ -128,12 +134,7 @@ TEST(nest, takes_in_what_comes_as_a_whole_without_any_memory)
 {
     for (int steals = 0; steals < 2; steals++) {
         struct wf_nest n;
-        open(&n, 0);
-        n.families_max = WF_NEST_FAMILIES;
-        for (unsigned i = 0; i < WF_NEST_FAMILIES; i++) {
-            CHECK(wf_nest_push(&n, &task[i], false));
-            insert(count, i, i);
-        }
+        fill(&n);
         task[TASKS - 2].next = &task[TASKS - 1];
         wf_nest_push_first(&n, &task[TASKS - 2], &task[TASKS - 1], 2);
         insert(count - 1, TASKS - 2, WF_NEST_FAMILIES - 1); /* it has joined the latest, and comes first there */
