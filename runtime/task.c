@@ -239,7 +239,7 @@ void wf_task_finish(struct wf_worker *w, weft_task *t, int result, bool has_run)
     if (t->held) {
         wf_lock(&t->lock);
         t->result = result;
-        wf_store(&t->state, WF_TASK_DONE, release); /* partner: weft_done's load */
+        wf_store(&t->state, WF_TASK_DONE, release); /* partner: the loads of wf_task_ready and weft_done */
         weft_waiter *r = t->joiners, *next;
         t->joiners = NULL;
         for (; r; r = next) {
